@@ -1,0 +1,19 @@
+import { z } from 'zod'
+import { ending, llmCall } from './llm.ts'
+
+/**
+ * A call was let through. On durable storage before the upstream is called: a call whose process died is found again by
+ * an admission without an ending.
+ */
+export const admissionGranted = llmCall.extend({
+  type: z.literal('admission.granted'),
+  /** Upper bounds of what the call can use; the hold of the cap. */
+  bound_input_tokens: z.number().int().nonnegative().optional(),
+  bound_output_tokens: z.number().int().nonnegative().optional(),
+  bound_nano_usd: z.number().int().nonnegative().optional(),
+})
+export type AdmissionGranted = z.infer<typeof admissionGranted>
+
+/** A call was refused; `reason` is the code that the client was told. It is a row of `calls` with outcome `blocked`. */
+export const admissionRefused = llmCall.extend(ending.shape).extend({ type: z.literal('admission.refused') })
+export type AdmissionRefused = z.infer<typeof admissionRefused>

@@ -1,0 +1,76 @@
+import { z } from 'zod'
+import { admissionGranted, admissionRefused } from './admission.ts'
+import { agentCalled, agentReturned } from './agent.ts'
+import { type Envelope, header } from './envelope.ts'
+import { guardrailHit } from './guardrail.ts'
+import { llmCompleted, llmQueued } from './llm.ts'
+import { runChanged, runStarted } from './run.ts'
+import { toolCalled, toolReturned } from './tool.ts'
+
+/** Every fact of `sluice.events`. A new one is a line here; exhaustive switches then stop compiling. */
+export const fact = z.discriminatedUnion('type', [
+  runStarted,
+  runChanged,
+  admissionGranted,
+  admissionRefused,
+  llmCompleted,
+  llmQueued,
+  toolCalled,
+  toolReturned,
+  agentCalled,
+  agentReturned,
+  guardrailHit,
+])
+export type Fact = z.infer<typeof fact>
+export type Event = Envelope & Fact
+
+/** A record as it stands on a log, whichever log. */
+export type Message = {
+  readonly key: string | null
+  readonly headers: Readonly<Record<string, string>>
+  readonly value: Buffer
+}
+
+/** CloudEvents binary mode: the envelope and the type in headers, the rest as one flat JSON object. */
+export function encode(event: Envelope & { readonly type: string }, key: string | null): Message {
+  const { id, source, time, type, ...body } = event
+  return {
+    key,
+    headers: {
+      [header.specversion]: '1.0',
+      [header.id]: id,
+      [header.type]: type,
+      [header.source]: source,
+      [header.time]: new Date(time).toISOString(),
+      [header.contentType]: 'application/json',
+    },
+    value: Buffer.from(JSON.stringify(body)),
+  }
+}
+
+/** What `encode` took, unchecked: envelope, type and body. Throws a SyntaxError where the value is not a JSON object. */
+export function decodeRaw(message: Message): Envelope & { readonly type: string; readonly [field: string]: unknown } {
+  const { headers } = message
+  const body: unknown = JSON.parse(message.value.toString('utf8'))
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new SyntaxError('not a JSON object')
+  return {
+    ...body,
+    id: headers[header.id] ?? '',
+    source: headers[header.source] ?? '',
+    time: Date.parse(headers[header.time] ?? ''),
+    type: headers[header.type] ?? '',
+  }
+}
+
+/** A checked event, or why it is none (then it belongs to `sluice.deadletters`). Never throws. */
+export function decode(message: Message): { readonly event: Event } | { readonly unreadable: string } {
+  try {
+    const raw = decodeRaw(message)
+    const parsed = event.safeParse(raw)
+    return parsed.success ? { event: parsed.data } : { unreadable: z.prettifyError(parsed.error) }
+  } catch (error) {
+    return { unreadable: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+const event = z.intersection(z.object({ id: z.string().min(1), source: z.string(), time: z.number().int() }), fact)

@@ -1,0 +1,97 @@
+import type { Usage } from '../../../schemas/llm.ts'
+import type { ProtocolName } from '../../../schemas/work.ts'
+
+/**
+ * A wire protocol, as the gateway needs to know it: pure tables, no I/O. One file per protocol and one line in
+ * `protocols.ts`.
+ */
+export type Protocol = {
+  readonly name: ProtocolName
+  /** The doors of this protocol, matched against the end of the request's path. */
+  readonly routes: readonly Route[]
+  /** What the request asks for. The body is parsed JSON of unknown shape: nothing here may throw on it. */
+  readonly ask: (route: Matched, body: unknown) => Ask
+  /** Changes to the request's bytes that make the answer measurable; the same bytes where none are needed. */
+  readonly prepare: (route: Matched, ask: Ask, bytes: Buffer) => Prepared
+  /** Reads one answer while it passes. */
+  readonly meter: (route: Matched, ask: Ask, answer: AnswerHead, options: { readonly hideUsage: boolean }) => Meter
+  /** A refusal or fault of ours in this protocol's own error shape. */
+  readonly refusal: (refusal: Refusal) => { readonly body: Buffer; readonly headers: Readonly<Record<string, string>> }
+  /** The same as the last event of a stream that has begun. */
+  readonly streamError: (route: Matched, refusal: Refusal) => Buffer
+}
+
+export type Route = {
+  readonly method: 'GET' | 'POST'
+  /** `/v1/chat/completions`, `/v1beta/models/{model}:generateContent`, `/v1/responses/{id}`. */
+  readonly path: string
+  /** OpenTelemetry's `gen_ai.operation.name`, or `count_tokens`, `list_models`. */
+  readonly operation: string
+  /** Which body this is, where a protocol has several: `chat`, `responses`, `embeddings`, … */
+  readonly shape: string
+}
+/** `params`: what stood in the braces, decoded. `upstreamPath`: what follows the provider's `baseUrl`, query not included. */
+export type Matched = {
+  readonly route: Route
+  readonly params: Readonly<Record<string, string>>
+  readonly upstreamPath: string
+}
+
+export type Ask = {
+  readonly model: string | null
+  readonly stream: boolean
+  /** The most output tokens that the client allows; null where it sets no limit. */
+  readonly maxTokens: number | null
+  /** How many answers are asked for at once (OpenAI `n`, Gemini `candidateCount`). */
+  readonly choices: number
+  readonly previousResponseId: string | null
+  /** Why the body cannot be served (not an object, no model, a top-level key twice, …); null where it can. */
+  readonly invalid: string | null
+}
+
+/** `hideUsage`: usage was asked for on the client's behalf, its chunk must be taken out again. */
+export type Prepared = { readonly bytes: Buffer; readonly hideUsage: boolean }
+
+export type AnswerHead = { readonly status: number; readonly contentType: string }
+
+export type Meter = {
+  /** Takes a chunk of the (decoded) answer, gives what may be passed on now, in order. The chunk itself where nothing is hidden. */
+  readonly push: (chunk: Buffer) => readonly Buffer[]
+  /** The answer has ended (`whole`) or broke off. Gives the bytes held back, if any, and what the answer said. */
+  readonly end: (whole: boolean) => { readonly rest: readonly Buffer[]; readonly reading: Reading }
+}
+
+export type Reading = {
+  readonly model: string | null
+  readonly responseId: string | null
+  /** In OpenTelemetry's counting (cached inside input, reasoning inside output); null where the provider said nothing. */
+  readonly usage: Usage | null
+  /** What prices need beyond `usage`, in genai-prices' names (`cache_write_1h_tokens`, `input_audio_tokens`, …). */
+  readonly extras: Readonly<Record<string, number>>
+  /** The provider's usage object, verbatim. */
+  readonly rawUsage: unknown
+  /** US dollars, where the provider states its own bill. */
+  readonly wireCostUsd: number | null
+  /** The first choice's finish reason, in the provider's word; Responses: `status`. */
+  readonly finishReason: string | null
+  /** An error in the body or inside a 200 stream. `type` is the provider's word: `type`, else `status`, else `code`. */
+  readonly error: { readonly type: string; readonly message: string } | null
+  /** Whether the answer is one of this protocol and came to its proper end. */
+  readonly complete: boolean
+  /** A background answer that has been queued: its end comes by another request. */
+  readonly queued: boolean
+  /** Output seen: the text's UTF-8 bytes and an estimate of its tokens that does not fall below what was streamed. */
+  readonly outputBytes: number
+  readonly estimatedOutputTokens: number
+  /** Whether a first token of content was seen (for time to first token). */
+  readonly content: boolean
+}
+
+/** What the client is told when we refuse or fail. `facts` stand in the error object beside the protocol's own fields. */
+export type Refusal = {
+  readonly code: string
+  readonly status: number
+  readonly message: string
+  readonly retryAfterMs?: number
+  readonly facts?: Readonly<Record<string, unknown>>
+}
