@@ -52,7 +52,9 @@ export type Writer = {
   /**
    * Takes a record; the order of calls is the order on the log. `done` comes once, after the record is safe from a crash
    * of this process, or with the Fault `log_unavailable` (full disk, full queue): then nothing was taken and the same
-   * record may be tried again later. Never throws.
+   * record may be tried again later. What is appended after a refused record in the same turn of the event loop is
+   * refused as well, so that trying them again in order keeps the order. Calls of `done` come in the order of the
+   * appends, never within `append`. Never throws.
    */
   append(message: Message, done?: (fault: Fault | null, offset: number) => void): void
   /** Resolves when all that was appended is on disk (file) or on all in-sync replicas (Kafka). */
@@ -62,6 +64,7 @@ export type Writer = {
   close(): Promise<void>
 }
 
+/** `value` may be a view into the memory of its whole batch: copy it where it is to be kept for long. */
 export type LogRecord = Message & { readonly offset: number }
 
 /** Consecutive records of one partition, at least one. `end` is the high-water mark when they were read. */
