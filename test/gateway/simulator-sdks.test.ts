@@ -229,12 +229,12 @@ test('Google’s SDK reads answers, streams, function calls, embeddings and toke
 })
 
 /** As much of JSON Schema as all of its providers pass on. */
-const CITY = {
+const CITY = jsonSchema<{ city: string }>({
   type: 'object',
   properties: { city: { type: 'string' } },
   required: ['city'],
   additionalProperties: false,
-} as const
+})
 
 test('the AI SDK runs a tool through each of its providers and reads an object in the schema asked for', async () => {
   const providers: Readonly<Record<string, LanguageModel>> = {
@@ -247,7 +247,7 @@ test('the AI SDK runs a tool through each of its providers and reads an object i
     const asked: unknown[] = []
     const weather = tool({
       description: 'the weather',
-      inputSchema: jsonSchema<{ city: string }>(CITY),
+      inputSchema: CITY,
       execute: input => {
         asked.push(input)
         return 'sunny'
@@ -269,7 +269,7 @@ test('the AI SDK runs a tool through each of its providers and reads an object i
       model,
       prompt: 'hello',
       maxOutputTokens: 200,
-      output: Output.object({ schema: jsonSchema(CITY) }),
+      output: Output.object({ schema: CITY }),
     })
     assert.deepEqual(output, { city: 'example' }, name)
   }
