@@ -85,5 +85,9 @@ export const llmCompleted = llmCall.extend(ending.shape).extend({
 export type LlmCompleted = z.infer<typeof llmCompleted>
 
 /** A background answer was accepted by the provider and is not finished: its row comes with its end. */
-export const llmQueued = llmCall.extend({ type: z.literal('llm.queued'), response_id: z.string(), model: z.string().optional() })
+export const llmQueued = llmCall.extend({
+  type: z.literal('llm.queued'),
+  response_id: z.string(),
+  model: z.string().optional(),
+})
 export type LlmQueued = z.infer<typeof llmQueued>
