@@ -22,7 +22,7 @@ export type Protocol = {
 }
 
 export type Route = {
-  readonly method: 'GET' | 'POST'
+  readonly method: string
   /** `/v1/chat/completions`, `/v1beta/models/{model}:generateContent`, `/v1/responses/{id}`. */
   readonly path: string
   /** OpenTelemetry's `gen_ai.operation.name`, or `count_tokens`, `list_models`. */
@@ -57,6 +57,8 @@ export type AnswerHead = { readonly status: number; readonly contentType: string
 export type Meter = {
   /** Takes a chunk of the (decoded) answer, gives what may be passed on now, in order. The chunk itself where nothing is hidden. */
   readonly push: (chunk: Buffer) => readonly Buffer[]
+  /** Whether a first token of content has been seen: for the time to first token. */
+  readonly hasContent: () => boolean
   /** The answer has ended (`whole`) or broke off. Gives the bytes held back, if any, and what the answer said. */
   readonly end: (whole: boolean) => { readonly rest: readonly Buffer[]; readonly reading: Reading }
 }
@@ -83,8 +85,6 @@ export type Reading = {
   /** Output seen: the text's UTF-8 bytes and an estimate of its tokens that does not fall below what was streamed. */
   readonly outputBytes: number
   readonly estimatedOutputTokens: number
-  /** Whether a first token of content was seen (for time to first token). */
-  readonly content: boolean
 }
 
 /** What the client is told when we refuse or fail. `facts` stand in the error object beside the protocol's own fields. */

@@ -73,6 +73,8 @@ export type Batch = Partition & { readonly records: readonly LogRecord[]; readon
 export type FollowOptions = {
   /** `latest`: only what is appended from now on. A list starts each named partition there, others at the earliest. */
   readonly from: 'earliest' | 'latest' | readonly (Partition & { readonly offset: number })[]
+  /** Only these partitions; all, also ones to come, where it is left out. */
+  readonly partitions?: readonly number[]
   /** The next batch comes after the promise is settled: this is the back-pressure. A throw ends the follower. */
   readonly onBatch: (batch: Batch) => Promise<void> | void
 }

@@ -1,0 +1,71 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
+import { textOf } from '../io/fault.ts'
+
+/** What the admin token opens. Each act is a fact on the log; a gateway is only the door. */
+export type AdminOptions = {
+  readonly token: string
+  readonly createKey: (agent: string) => Promise<{ readonly key: string; readonly keyId: string }>
+  readonly listKeys: () => Promise<readonly { readonly keyId: string; readonly agent: string }[]>
+  /** False where there is no such key. */
+  readonly revokeKey: (keyId: string) => Promise<boolean>
+}
+
+const keyRequest = z.strictObject({ agent: z.string().min(1).max(128) })
+
+/** An admin's body is a line of JSON. */
+const adminBodyBytes = 64 * 1024
+
+export function adminRoutes(app: FastifyInstance, options: AdminOptions): void {
+  app.register(
+    async admin => {
+      admin.removeAllContentTypeParsers()
+      admin.addContentTypeParser('*', { parseAs: 'string', bodyLimit: adminBodyBytes }, (_request, body, done) =>
+        done(null, body),
+      )
+      admin.addHook('onRequest', async (request, reply) => {
+        const given = request.headers.authorization?.replace(/^bearer /i, '') ?? ''
+        if (!same(given, options.token))
+          await reply
+            .code(401)
+            .send(problem('unauthenticated', 'The admin routes want the admin token as a bearer token.'))
+      })
+      admin.setErrorHandler((error, _request, reply) => {
+        const status = z.object({ statusCode: z.number().min(400).max(599) }).safeParse(error)
+        return reply.code(status.success ? status.data.statusCode : 500).send(problem('failed', textOf(error)))
+      })
+
+      admin.post('/keys', async (request, reply) => {
+        const body = parsed(request.body)
+        const wanted = keyRequest.safeParse(body)
+        if (!wanted.success) return reply.code(400).send(problem('invalid_request', z.prettifyError(wanted.error)))
+        return reply.code(201).send(await options.createKey(wanted.data.agent))
+      })
+      admin.get('/keys', async () => ({ keys: await options.listKeys() }))
+      admin.delete<{ Params: { id: string } }>('/keys/:id', async (request, reply) =>
+        (await options.revokeKey(request.params.id))
+          ? reply.code(204).send()
+          : reply.code(404).send(problem('not_found', `There is no key ${request.params.id}.`)),
+      )
+    },
+    { prefix: '/admin' },
+  )
+}
+
+const problem = (code: string, message: string) => ({ error: { code, message } })
+
+function parsed(body: unknown): unknown {
+  try {
+    return typeof body === 'string' ? JSON.parse(body) : null
+  } catch {
+    return null // the schema says what was expected
+  }
+}
+
+/** Compares without telling by its time how much was right. */
+function same(given: string, token: string): boolean {
+  const a = Buffer.from(given)
+  const b = Buffer.from(token)
+  return a.length === b.length && timingSafeEqual(a, b)
+}

@@ -1,0 +1,112 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Client } from './exchange.ts'
+
+/** The client at the other end of one request: what it sends, what it can be told, and whether it is still there. */
+export type Caller = Client & {
+  readonly req: IncomingMessage
+  /** Whether an answer has begun. */
+  readonly begun: boolean
+  /** A whole answer. The promise is settled when it has left or the client has. */
+  answer(status: number, headers: readonly string[], body: Buffer): void
+  /** Ends a stream that `head` began, after `last` where that is given. */
+  end(last?: Buffer): void
+}
+
+/** One object per request; a class for what has a lifetime, with callbacks as fields because a call has many tries. */
+export class HttpCaller implements Caller {
+  readonly req: IncomingMessage
+  readonly #res: ServerResponse
+  onLeft: (() => void) | null = null
+  onDrain: (() => void) | null = null
+  gone = false
+
+  constructor(req: IncomingMessage, res: ServerResponse) {
+    this.req = req
+    this.#res = res
+    res.on('close', () => {
+      if (res.writableFinished) return
+      this.gone = true
+      this.onLeft?.()
+    })
+    res.on('error', () => {}) // a broken connection is told by `close`
+  }
+
+  get begun(): boolean {
+    return this.#res.headersSent
+  }
+
+  answer(status: number, headers: readonly string[], body: Buffer): void {
+    if (this.gone || this.#res.headersSent) return
+    this.#res.writeHead(status, [...headers, 'content-length', String(body.length)])
+    this.#res.end(body)
+  }
+
+  head(status: number, headers: readonly string[]): void {
+    if (this.gone || this.#res.headersSent) return
+    this.#res.on('drain', () => this.onDrain?.())
+    this.#res.writeHead(status, headers as string[]) // Node reads them, it does not write to them
+    this.#res.flushHeaders()
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.gone ? true : this.#res.write(chunk)
+  }
+
+  end(last?: Buffer): void {
+    if (this.gone) return
+    if (last === undefined) this.#res.end()
+    else this.#res.end(last)
+  }
+}
+
+export type BodyLimits = {
+  /** Bytes. */
+  readonly maxBytes: number
+  /** The longest pause between two chunks. */
+  readonly idleMs: number
+}
+
+/** Reads request bodies. One clock for all of them: a timer for each would cost more than reading does. */
+export type BodyReader = {
+  read(req: IncomingMessage): Promise<Buffer | 'too_large' | 'too_slow' | 'cut'>
+  close(): void
+}
+
+export function openBodyReader(limits: BodyLimits): BodyReader {
+  const moving = new Set<{ movedAt: number; stop: () => void }>()
+  const clock = setInterval(() => {
+    const stuck = Date.now() - limits.idleMs
+    for (const body of moving) if (body.movedAt < stuck) body.stop()
+  }, 500)
+  clock.unref()
+
+  return {
+    read(req) {
+      const announced = Number(req.headers['content-length'] ?? 0)
+      if (announced > limits.maxBytes) return Promise.resolve('too_large')
+      return new Promise(resolve => {
+        const chunks: Buffer[] = []
+        let size = 0
+        const settle = (result: Buffer | 'too_large' | 'too_slow' | 'cut') => {
+          moving.delete(body)
+          resolve(result)
+        }
+        const body = { movedAt: Date.now(), stop: () => settle('too_slow') }
+        moving.add(body)
+        req.on('data', (chunk: Buffer) => {
+          body.movedAt = Date.now()
+          size += chunk.length
+          if (size > limits.maxBytes) {
+            req.pause()
+            return settle('too_large')
+          }
+          chunks.push(chunk)
+        })
+        req.on('end', () => settle(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
+        req.on('error', () => settle('cut'))
+        req.on('close', () => settle('cut'))
+      })
+    },
+    close: () => clearInterval(clock),
+  }
+}

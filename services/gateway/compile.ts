@@ -1,0 +1,135 @@
+import { type Access, type Policy, unrouted } from '../../schemas/policy.ts'
+import type { ProtocolName } from '../../schemas/work.ts'
+import { globMatcher } from '../core/glob.ts'
+import type { Config, Provider as Configured } from '../io/config.ts'
+import type { Plan, Policies, Provider, Target } from './policies.ts'
+import type { Upstream } from './upstream.ts'
+
+export type Upstreams = { readonly network: Upstream; readonly simulator: Upstream }
+
+/** The configuration, compiled to what the pipeline asks for each request. */
+export function compile(config: Config, upstreams: Upstreams): Policies {
+  const providers = new Map([...config.providers].map(([name, entry]) => [name, providerOf(entry, upstreams)]))
+  const routes = config.routes.map(route => {
+    const target = (to: Policy['routes'][number]['fallback'][number], weight: number): Target => ({
+      provider: providers.get(to.provider)!, // the loader has checked that each name is a provider's
+      model: to.model ?? null,
+      timeoutMs: to.timeoutMs ?? null,
+      weight,
+    })
+    return {
+      matches: anyOf(route.models),
+      plan: {
+        targets: route.targets.map(to => target(to, to.weight)),
+        fallback: route.fallback.map(to => target(to, 1)),
+        retry: route.retry,
+        timeoutMs: route.timeoutMs,
+      } satisfies Plan,
+    }
+  })
+  const catalogues = [...config.providers.values()].map(entry => ({
+    provider: providers.get(entry.name)!, // made from the same table
+    knows: anyOf(entry.models),
+  }))
+  const access = new Map([...config.agents].map(([name, agent]) => [name, allowed(agent.models)]))
+  const named = [
+    ...config.routes.flatMap(route => route.models),
+    ...[...config.providers.values()].flatMap(entry => entry.models),
+  ]
+  const models = [...new Set(named)].filter(model => !/[*?[\]{}]/.test(model))
+
+  const plan = (protocol: ProtocolName, model: string | null): Plan | null => {
+    const route = model === null ? undefined : routes.find(route => route.matches(model))
+    if (route !== undefined) return speaking(route.plan, protocol)
+    const knowing =
+      model === null ? [] : catalogues.filter(entry => entry.provider.speaks(protocol) && entry.knows(model))
+    const provider = knowing[0]?.provider ?? onlyOne(providers, protocol)
+    return provider === null ? null : pinned(provider)
+  }
+
+  return {
+    version: config.policyVersion,
+    provider: name => providers.get(name),
+    plan,
+    pinned,
+    teamOf: agent => config.agents.get(agent)?.team,
+    mayUse: (agent, model) => access.get(agent)?.(model) ?? true,
+    modelsFor: (agent, protocol) =>
+      models.filter(model => (access.get(agent)?.(model) ?? true) && plan(protocol, model) !== null),
+  }
+}
+
+const pinned = (provider: Provider): Plan => ({
+  targets: [{ provider, model: null, timeoutMs: null, weight: 1 }],
+  fallback: [],
+  ...unrouted,
+})
+
+/** A route's targets that speak the client's protocol; bodies are not translated. */
+function speaking(plan: Plan, protocol: ProtocolName): Plan | null {
+  const speaks = (target: Target) => target.provider.speaks(protocol)
+  if (plan.targets.every(speaks) && plan.fallback.every(speaks)) return plan
+  const targets = plan.targets.filter(speaks)
+  const fallback = plan.fallback.filter(speaks)
+  return targets.length + fallback.length === 0 ? null : { ...plan, targets, fallback }
+}
+
+/** The one configured provider of a protocol is asked for any model: it may know one that no list names. */
+function onlyOne(providers: ReadonlyMap<string, Provider>, protocol: ProtocolName): Provider | null {
+  const speaking = [...providers.values()].filter(
+    provider => provider.protocol === protocol && provider.name !== 'simulator',
+  )
+  return speaking.length === 1 ? (speaking[0] ?? null) : null
+}
+
+const anyOf = (globs: readonly string[]) => {
+  const matchers = globs.map(globMatcher)
+  return (text: string) => matchers.some(matches => matches(text))
+}
+
+/** Default deny once `allow` is there; `deny` wins. */
+function allowed(access: Access): (name: string) => boolean {
+  const allow = access.allow === undefined ? () => true : anyOf(access.allow)
+  const deny = anyOf(access.deny)
+  return name => allow(name) && !deny(name)
+}
+
+function providerOf(entry: Configured, upstreams: Upstreams): Provider {
+  if (entry.kind === 'simulator') {
+    const { name, prices } = entry
+    const everywhere = {
+      speaks: () => true,
+      protocol: 'openai' as const,
+      baseUrl: 'simulator://',
+      origin: 'simulator://',
+      basePath: '',
+    }
+    return { name, prices, ...everywhere, headers: [], upstream: upstreams.simulator, passthrough: [] }
+  }
+  const url = new URL(entry.baseUrl)
+  return {
+    name: entry.name,
+    speaks: protocol => protocol === entry.protocol,
+    protocol: entry.protocol,
+    baseUrl: entry.baseUrl,
+    origin: url.origin,
+    basePath: url.pathname.replace(/\/+$/, ''),
+    headers: [...credentials(entry), ...[...entry.headers].flatMap(([name, value]) => [name, value.reveal()])],
+    upstream: upstreams.network,
+    prices: entry.prices,
+    passthrough: entry.passthrough,
+  }
+}
+
+function credentials(entry: Extract<Configured, { kind: 'upstream' }>): string[] {
+  const key = entry.apiKey?.reveal()
+  if (key === undefined) return []
+  switch (entry.protocol) {
+    case 'anthropic':
+      return ['x-api-key', key]
+    case 'gemini':
+      return ['x-goog-api-key', key]
+    default:
+      return ['authorization', `Bearer ${key}`]
+  }
+}

@@ -1,0 +1,109 @@
+import type { Fact } from '../../schemas/events.ts'
+import type { Call } from './call.ts'
+import type { Caller } from './caller.ts'
+import type { Forwarded } from './forward.ts'
+import { towardsClient } from './headers.ts'
+import { ownHeaders, targetHeaders } from './outgoing.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Refusal } from './protocols/protocol.ts'
+import { refusals } from './refusals.ts'
+import { refusalAnswer } from './refuse.ts'
+import { defined, endingOf, type Settled, settle } from './settle.ts'
+
+/**
+ * The end of every admitted call: settled, priced, recorded, and only then told to the client, so that an answer which a
+ * client has seen whole is an answer that the log knows.
+ */
+export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forwarded: Forwarded): void {
+  const { last, target, attempts } = forwarded
+  const { operation } = call.base
+  const settled = settle(last, { operation, ask: call.ask, requestBytes: call.body.length })
+  const { reading } = settled
+  const refusal = refusalOf(forwarded)
+  const status = refusal?.status ?? (last.kind === 'left' ? 499 : (last.status ?? 502))
+  const queued = reading?.queued === true && reading.responseId !== null
+  if (reading?.responseId != null) pipeline.runs.answered(call.base.agent, reading.responseId, call.found.run)
+  const owner = pipeline.queued.take(call, settled)
+  const cost = pipeline.prices.priceOf({
+    provider: target.provider,
+    operation,
+    model: reading?.model ?? null,
+    modelRequested: target.model ?? call.ask.model,
+    usage: settled.usage,
+    extras: reading?.extras ?? {},
+    wireCostUsd: reading?.wireCostUsd ?? null,
+    at: Date.now(),
+  })
+
+  const reply = () => {
+    // Only now: were the ending lost with this process, the next one would find an admission without it.
+    if (!queued) pipeline.open.end(owner === null || owner === 'poll' ? call.requestId : (owner.request_id ?? ''))
+    const headers = [...ownHeaders(call), ...targetHeaders(target, attempts.length)]
+    if (cost !== null) headers.push('x-sluice-cost-usd', usd(cost.costNanoUsd))
+    if (refusal !== null) return refusalAnswer(caller, call.door.protocol, refusal, headers)
+    if (last.kind === 'whole')
+      return caller.answer(status, [...towardsClient(last.headers, { decoded: false }), ...headers], last.body)
+    if (last.kind === 'streamed' && last.how === 'broken')
+      return caller.end(
+        call.door.protocol.streamError(call.door.matched, refusals.brokenStream(last.fault?.code ?? '')),
+      )
+    caller.end()
+  }
+
+  if (owner === 'poll') {
+    // Asking again for what has not ended, or was booked before, is no call of its own.
+    reply()
+    return
+  }
+
+  const latencyMs = performance.now() - call.arrivedAt
+  const fact: Fact = queued
+    ? pipeline.queued.put(call, target, settled)
+    : {
+        type: 'llm.completed',
+        ...(owner ?? call.base),
+        provider: target.provider.name,
+        ...endingOf(settled, {
+          attempts,
+          httpStatus: status,
+          upstreamStatus: last.status,
+          latencyMs,
+          upstreamMs: attempts.reduce((sum, attempt) => sum + attempt.latency_ms, 0),
+          ttftMs: last.ttftMs,
+          cost,
+        }),
+        ...defined({
+          response_id: reading?.responseId ?? undefined,
+          model: reading?.model ?? target.model ?? call.ask.model ?? undefined,
+        }),
+        data: { attempts: [...attempts], ...dataOf(settled) },
+      }
+  pipeline.recorder.tell(fact, call.base.root_run_id, reply)
+  pipeline.metrics.ended(call.base, settled, {
+    status,
+    latencyMs,
+    ttftMs: last.ttftMs,
+    costNanoUsd: cost?.costNanoUsd ?? null,
+    provider: target.provider.name,
+  })
+}
+
+/** What the client is told instead of an answer, where there was none to pass on. */
+function refusalOf(forwarded: Forwarded): Refusal | null {
+  const { last, attempts } = forwarded
+  if (last.kind === 'failed') return refusals.upstream(last.fault.code, attempts)
+  // The upstream's own refusals are its business; its failures are reported with what was tried.
+  if (last.kind === 'whole' && last.status >= 500) return refusals.upstream('upstream_unavailable', attempts)
+  return null
+}
+
+const dataOf = (settled: Settled) => ({
+  ...(settled.reading?.rawUsage == null ? {} : { usage: settled.reading.rawUsage }),
+  ...(settled.reading?.error == null ? {} : { error: settled.reading.error }),
+})
+
+/** Nano-dollars as a decimal number of dollars, exact. */
+export function usd(nano: number): string {
+  const text = String(nano).padStart(10, '0')
+  return `${text.slice(0, -9)}.${text.slice(-9).replace(/0{0,8}$/, '')}`
+}

@@ -1,0 +1,174 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { Config } from '../io/config.ts'
+import type { Life } from '../io/epoch.ts'
+import type { EventLog, Partition } from '../io/log/port.ts'
+import { openPrices } from '../io/prices.ts'
+import { type AdminOptions, adminRoutes } from './admin.ts'
+import { openBodyReader } from './caller.ts'
+import { compile } from './compile.ts'
+import { openDispatch } from './dispatch.ts'
+import { openForwarding } from './forward.ts'
+import { configuredKeys, type KeyView, openIdentities } from './identity.ts'
+import { openMetrics } from './metrics.ts'
+import { openCalls } from './open-calls.ts'
+import { type Pipeline, serve } from './pipeline.ts'
+import { openai } from './protocols/protocols.ts'
+import { openQueued } from './queued.ts'
+import { openRecorder } from './recorder.ts'
+import { crashed, keepMark, leftBehind } from './recover.ts'
+import { openRuns } from './runs.ts'
+import { simulator } from './simulator/simulator.ts'
+
+export type GatewayOptions = {
+  readonly config: Config
+  readonly host: string
+  readonly port: number
+  /** Several gateway processes behind one port. */
+  readonly reusePort?: boolean
+  /** The log next to this process: in embedded mode the log itself, else the spool that a forwarder ships from. */
+  readonly log: EventLog
+  /** This gateway's own partition of it. */
+  readonly at: Partition
+  readonly life: Life
+  /** Keys issued by the CLI, already caught up. */
+  readonly keys: KeyView
+  readonly admin: AdminOptions
+  readonly logger: Logger
+  /** Age of the oldest event that has not reached the shared log, where there is a forwarder. */
+  readonly backlog?: () => { readonly records: number; readonly ageMs: number }
+}
+
+export type Gateway = {
+  readonly port: number
+  /** Keys have changed. */
+  forgetKeys(): void
+  /** Refuses new calls, lets those in flight end (at most `drainMs`), flushes the log. */
+  close(drainMs?: number): Promise<void>
+}
+
+/** How often the mark is moved that tells a next life where to begin reading. */
+const markEveryMs = 2_000
+
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, log, life, logger } = options
+  const before = await leftBehind(log, options.at)
+  const writer = await log.writer(options.at.topic, { partition: options.at.partition })
+  const recorder = openRecorder({ writer, life })
+  const open = openCalls()
+  const queued = openQueued()
+  for (const fact of before.queued) queued.remember(fact)
+  for (const admission of before.open) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
+  if (before.open.length > 0)
+    logger.warn({ calls: before.open.length }, 'calls of a former life had no end; they are settled at their bound')
+
+  const network = openDispatch()
+  const policies = compile(config, { network, simulator })
+  const identities = openIdentities([configuredKeys(config.agents), options.keys])
+  const short = life.producer.replace(/^gateway-/, '')
+  let requests = 0
+  let runs = 0
+  const inFlight = { count: 0, draining: false }
+  const pipeline: Pipeline = {
+    policies: () => policies,
+    identities,
+    // The name of a run holds the life that named it: no two gateways ever mint the same.
+    runs: openRuns({ mint: () => `run-${short}-${life.epoch}-${++runs}`, idleMs: config.runs.defaults.idleTimeoutMs }),
+    queued,
+    recorder,
+    forward: openForwarding(),
+    bodies: openBodyReader({ maxBytes: config.limits.bodyBytes, idleMs: config.limits.bodyIdleTimeoutMs }),
+    prices: openPrices(),
+    metrics: openMetrics({
+      inFlight: () => inFlight.count,
+      written: recorder.written,
+      waiting: recorder.waiting,
+      queueAgeMs: () => Math.max(writer.backlog().ageMs, options.backlog?.().ageMs ?? 0),
+    }),
+    limits: config.limits,
+    mintRequestId: () => `req-${short}-${life.epoch}-${++requests}`,
+    inFlight,
+    open,
+  }
+
+  let latest = 0
+  const moveMark = async () => {
+    const { end } = await log.bounds(options.at)
+    const offset = open.oldest() ?? end
+    if (offset <= latest) return
+    await keepMark(log, options.at, offset)
+    latest = offset
+  }
+  const marking = setInterval(
+    () => moveMark().catch(error => logger.warn({ err: error }, 'the recovery mark could not be moved')),
+    markEveryMs,
+  )
+
+  const app = listener(config, pipeline, logger, options)
+  await app.listen({
+    host: options.host,
+    port: options.port,
+    ...(options.reusePort === true ? { reusePort: true } : {}),
+  })
+  const address = app.server.address()
+
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : options.port,
+    forgetKeys: () => identities.forget(),
+    async close(drainMs = 8_000) {
+      inFlight.draining = true
+      const deadline = performance.now() + drainMs
+      while (inFlight.count > 0 && performance.now() < deadline) await new Promise(resolve => setTimeout(resolve, 20))
+      app.server.closeAllConnections()
+      await app.close()
+      clearInterval(marking)
+      pipeline.bodies.close()
+      await network.close()
+      await recorder.close()
+    },
+  }
+}
+
+function listener(config: Config, pipeline: Pipeline, logger: Logger, options: GatewayOptions): FastifyInstance {
+  const app = Fastify({
+    // No logger of its own: a line per request would cost more than the request. What happened is in the log.
+    logger: false,
+    bodyLimit: config.limits.bodyBytes,
+    requestTimeout: 0, // a body may take long as long as it moves: the body reader watches
+    keepAliveTimeout: 72_000, // longer than the idle time of common load balancers, which would else race with our close
+    forceCloseConnections: true,
+    http: { headersTimeout: config.limits.headersTimeoutMs, connectionsCheckingInterval: 1_000 },
+    frameworkErrors: (_error, request, reply) => {
+      reply.hijack()
+      void serve(pipeline, request.raw, reply.raw)
+    },
+  })
+  // Bodies are read by the pipeline, after it knows whose they are.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+
+  app.get('/health', async () => ({ status: 'ok' }))
+  app.get('/ready', async (_request, reply) => {
+    const ready = !pipeline.inFlight.draining && pipeline.recorder.waiting() === 0
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' })
+  })
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(pipeline.metrics.contentType).send(await pipeline.metrics.text()),
+  )
+  adminRoutes(app, options.admin)
+  app.all('/*', (request, reply) => {
+    reply.hijack()
+    serve(pipeline, request.raw, reply.raw).catch(error => {
+      // What the programmer broke: one call pays for it, loudly, and the others go on.
+      logger.error({ err: error, path: request.raw.url?.split('?')[0] }, 'the pipeline threw')
+      if (reply.raw.headersSent) return reply.raw.destroy()
+      const { body, headers } = openai.refusal({
+        code: 'internal_error',
+        status: 500,
+        message: 'The gateway failed; the call may have been made.',
+      })
+      reply.raw.writeHead(500, headers).end(body)
+    })
+  })
+  return app
+}

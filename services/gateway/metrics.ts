@@ -1,0 +1,114 @@
+import prometheus from 'prom-client'
+import type { LlmCall } from '../../schemas/llm.ts'
+import type { Settled } from './settle.ts'
+
+/** What a gateway tells Prometheus. Labels are bounded: names from the configuration, codes of ours, never a client's text. */
+export type Metrics = {
+  ended(call: Pick<LlmCall, 'protocol' | 'operation' | 'agent'>, settled: Settled, facts: EndFacts): void
+  refused(code: string, agent: string | null): void
+  text(): Promise<string>
+  readonly contentType: string
+}
+
+export type EndFacts = {
+  readonly status: number
+  readonly provider: string
+  readonly latencyMs: number
+  readonly ttftMs: number | null
+  readonly costNanoUsd: number | null
+}
+
+/** Read when Prometheus asks, so that the path of a request pays nothing for them. */
+export type Gauges = {
+  readonly inFlight: () => number
+  readonly written: () => number
+  readonly waiting: () => number
+  readonly queueAgeMs: () => number
+}
+
+const seconds = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
+
+export function openMetrics(gauges: Gauges): Metrics {
+  const registry = new prometheus.Registry()
+  const registers = [registry]
+  prometheus.collectDefaultMetrics({ register: registry })
+  const requests = new prometheus.Counter({
+    name: 'sluice_requests_total',
+    help: 'Calls that ended, by how they ended.',
+    labelNames: ['protocol', 'operation', 'provider', 'outcome', 'status'],
+    registers,
+  })
+  const latency = new prometheus.Histogram({
+    name: 'sluice_request_duration_seconds',
+    help: 'From the arrival of a request to the end of its answer.',
+    labelNames: ['protocol', 'operation', 'provider'],
+    buckets: seconds,
+    registers,
+  })
+  const ttft = new prometheus.Histogram({
+    name: 'sluice_time_to_first_token_seconds',
+    help: 'From the upstream request to the first chunk of a stream that carried content.',
+    labelNames: ['protocol', 'provider'],
+    buckets: seconds,
+    registers,
+  })
+  const refusals = new prometheus.Counter({
+    name: 'sluice_refusals_total',
+    help: 'Requests refused by the gateway, by code.',
+    labelNames: ['code'],
+    registers,
+  })
+  const tokens = new prometheus.Counter({
+    name: 'sluice_tokens_total',
+    help: 'Tokens used, as providers count them or as estimated where they do not.',
+    labelNames: ['provider', 'direction'],
+    registers,
+  })
+  const cost = new prometheus.Counter({
+    name: 'sluice_cost_usd_total',
+    help: 'Cost of ended calls in US dollars, of those that have a price.',
+    labelNames: ['provider'],
+    registers,
+  })
+  const unpriced = new prometheus.Counter({
+    name: 'sluice_unpriced_calls_total',
+    help: 'Successful calls for whose model there is no price.',
+    labelNames: ['provider'],
+    registers,
+  })
+  const gauge = (name: string, help: string, read: () => number) =>
+    new prometheus.Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('sluice_calls_in_flight', 'Calls under way.', gauges.inFlight)
+  gauge('sluice_events_written', 'Events that the log took from this gateway since it started.', gauges.written)
+  gauge('sluice_events_waiting', 'Events that happened and that the log has not taken yet.', gauges.waiting)
+  gauge(
+    'sluice_log_queue_age_seconds',
+    'Age of the oldest event that has not reached its log.',
+    () => gauges.queueAgeMs() / 1000,
+  )
+
+  return {
+    ended(call, settled, facts) {
+      const { protocol, operation } = call
+      const { provider } = facts
+      requests.inc({ protocol, operation, provider, outcome: settled.outcome, status: facts.status })
+      latency.observe({ protocol, operation, provider }, facts.latencyMs / 1000)
+      if (facts.ttftMs !== null) ttft.observe({ protocol, provider }, facts.ttftMs / 1000)
+      const { input_tokens, output_tokens } = settled.usage
+      if (input_tokens !== undefined) tokens.inc({ provider, direction: 'input' }, input_tokens)
+      if (output_tokens !== undefined) tokens.inc({ provider, direction: 'output' }, output_tokens)
+      if (facts.costNanoUsd !== null) cost.inc({ provider }, facts.costNanoUsd / 1e9)
+      else if (settled.outcome === 'success') unpriced.inc({ provider })
+    },
+    refused: code => refusals.inc({ code }),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}

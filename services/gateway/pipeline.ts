@@ -1,0 +1,159 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { told } from '../core/lineage.ts'
+import { Fault } from '../io/fault.ts'
+import type { Prices } from '../io/prices.ts'
+import { type Call, fileCall, runStarted } from './call.ts'
+import { type BodyReader, type Caller, HttpCaller } from './caller.ts'
+import { conclude } from './conclude.ts'
+import { type Door, doorOf } from './door.ts'
+import type { openForwarding } from './forward.ts'
+import type { Identities, Identity } from './identity.ts'
+import type { Metrics } from './metrics.ts'
+import { modelList } from './models.ts'
+import type { OpenCalls } from './open-calls.ts'
+import { outgoing } from './outgoing.ts'
+import type { Plan, Policies } from './policies.ts'
+import type { Ask, Protocol, Refusal } from './protocols/protocol.ts'
+import type { Queued } from './queued.ts'
+import { readJson } from './read.ts'
+import type { Recorder } from './recorder.ts'
+import { refusals } from './refusals.ts'
+import { refuse } from './refuse.ts'
+import type { Runs } from './runs.ts'
+
+/** Everything the path of a request needs; made once, by `gateway.ts`. */
+export type Pipeline = {
+  readonly policies: () => Policies
+  readonly identities: Identities
+  readonly runs: Runs
+  readonly queued: Queued
+  readonly recorder: Recorder
+  readonly forward: ReturnType<typeof openForwarding>
+  readonly bodies: BodyReader
+  readonly prices: Prices
+  readonly metrics: Metrics
+  readonly limits: { readonly bodyBytes: number; readonly bodyIdleTimeoutMs: number; readonly callsInFlight: number }
+  readonly mintRequestId: () => string
+  /** Calls under way; what a drain waits for. */
+  readonly inFlight: { count: number; draining: boolean }
+  readonly open: OpenCalls
+}
+
+/** identity ─► policy ─► admit ─► route ─► upstream ─► meter ─► record. Every exit passes the recorder. */
+export async function serve(pipeline: Pipeline, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const arrivedAt = performance.now()
+  const caller = new HttpCaller(req, res)
+  const policies = pipeline.policies()
+  const requestId = pipeline.mintRequestId()
+  const [path, query] = splitUrl(req.url ?? '/')
+  const no = (refusal: Refusal, protocol: Protocol, about: About = {}) =>
+    refuse(pipeline, caller, refusal, protocol, { requestId, arrivedAt, ...about })
+
+  const door = doorOf(policies, req.method ?? 'GET', path, query)
+  const who = pipeline.identities.of(req.headers, query)
+  if (who === null) return no(refusals.unauthenticated(), door.protocol)
+  if ('refusal' in door) return no(door.refusal, door.protocol, { who })
+  if (pipeline.inFlight.draining) return no(refusals.draining(), door.protocol, { who, door })
+  if (pipeline.inFlight.count >= pipeline.limits.callsInFlight)
+    return no(refusals.overloaded(), door.protocol, { who, door })
+
+  pipeline.inFlight.count++
+  try {
+    const body = await pipeline.bodies.read(req)
+    if (body === 'cut') return
+    if (body === 'too_large') return no(refusals.tooLarge(pipeline.limits.bodyBytes), door.protocol, { who, door })
+    if (body === 'too_slow')
+      return no(refusals.tooSlow(pipeline.limits.bodyIdleTimeoutMs), door.protocol, { who, door })
+    await serveRead(pipeline, caller, door, who, body, { requestId, arrivedAt, no })
+  } finally {
+    pipeline.inFlight.count--
+  }
+}
+
+type About = { readonly who?: Identity; readonly door?: Door; readonly call?: Call }
+type Context = {
+  readonly requestId: string
+  readonly arrivedAt: number
+  readonly no: (refusal: Refusal, protocol: Protocol, about?: About) => void
+}
+
+async function serveRead(
+  pipeline: Pipeline,
+  caller: Caller,
+  door: Door,
+  who: Identity,
+  body: Buffer,
+  context: Context,
+): Promise<void> {
+  const { protocol, matched } = door
+  const { no } = context
+  const policies = pipeline.policies()
+  const json = matched.route.method === 'GET' || matched.route.shape === 'passthrough' ? null : readJson(body)
+  if (json !== null && 'unreadable' in json) return no(refusals.invalid(json.unreadable), protocol, { who, door })
+  const ask = protocol.ask(matched, json === null ? null : json.value)
+  if (ask.invalid !== null) return no(refusals.invalid(ask.invalid), protocol, { who, door })
+  if (matched.route.operation === 'list_models' && door.pinned === null)
+    return caller.answer(
+      200,
+      answerHeaders(context.requestId),
+      modelList(protocol.name, policies.modelsFor(who.agent, protocol.name)),
+    )
+
+  const headers = told(caller.req.headers)
+  const found = pipeline.runs.of(who.agent, headers.claim, headers.parentRunId, ask.previousResponseId)
+  const plan = planOf(pipeline, door, ask, who)
+  const refusal = policyRefusal(policies, plan, ask, who, protocol)
+  const call = fileCall(door, ask, body, who, headers, found, {
+    ...context,
+    // A refused request is no step: steps are what the run did.
+    step: refusal === null ? ++found.run.steps : null,
+    team: policies.teamOf(who.agent),
+    policyVersion: policies.version,
+  })
+  if (refusal !== null || plan === null)
+    return no(refusal ?? refusals.unknownModel('', protocol.name), protocol, { who, door, call })
+
+  if (found.opened) pipeline.recorder.tell(runStarted(call), call.base.root_run_id)
+  const admitted = await pipeline.recorder.try(admission(call), call.base.root_run_id)
+  if (admitted instanceof Fault) return no(refusals.logUnavailable(), protocol, { who, door, call })
+
+  pipeline.open.begin(call.requestId, admitted.offset)
+  const forwarded = await pipeline.forward(plan, outgoing(call, plan.timeoutMs, caller.req.rawHeaders), caller)
+  conclude(pipeline, caller, call, forwarded)
+}
+
+/** A pinned provider, whoever holds the background answer that is asked for, or the route for the model. */
+function planOf(pipeline: Pipeline, door: Door, ask: Ask, who: Identity): Plan | null {
+  const policies = pipeline.policies()
+  if (door.pinned !== null) return policies.pinned(door.pinned)
+  const holder = pipeline.queued.providerOf(who.agent, door.matched.params['id'] ?? '')
+  const provider = holder === null ? undefined : policies.provider(holder)
+  return provider === undefined ? policies.plan(door.protocol.name, ask.model) : policies.pinned(provider)
+}
+
+function policyRefusal(
+  policies: Policies,
+  plan: Plan | null,
+  ask: Ask,
+  who: Identity,
+  protocol: Protocol,
+): Refusal | null {
+  if (ask.model !== null && !policies.mayUse(who.agent, ask.model))
+    return refusals.modelNotAllowed(who.agent, ask.model)
+  return plan === null ? refusals.unknownModel(ask.model ?? '', protocol.name) : null
+}
+
+/** Reading a body byte for byte costs at most a token a byte; 2,048 more for what providers add around a prompt. */
+const admission = (call: Call) => ({
+  type: 'admission.granted' as const,
+  ...call.base,
+  bound_input_tokens: call.body.length + 2048,
+  ...(call.ask.maxTokens === null ? {} : { bound_output_tokens: call.ask.maxTokens * call.ask.choices }),
+})
+
+const answerHeaders = (requestId: string) => ['content-type', 'application/json', 'x-sluice-request-id', requestId]
+
+function splitUrl(url: string): [path: string, query: string] {
+  const at = url.indexOf('?')
+  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)]
+}

@@ -1,0 +1,55 @@
+import { LRUCache } from 'lru-cache'
+import type { LlmCall, LlmQueued } from '../../schemas/llm.ts'
+import type { Call } from './call.ts'
+import type { Target } from './policies.ts'
+import { defined, type Settled } from './settle.ts'
+
+/**
+ * Background answers that a provider has accepted and not finished. Whoever asks for one and sees its end books it, once,
+ * under the call that began it.
+ */
+export type Queued = {
+  put(call: Call, target: Target, settled: Settled): LlmQueued
+  /** The call whose end this answer is; `poll` for an answer that ends nothing; null for an ordinary call. */
+  take(call: Call, settled: Settled): Omit<LlmCall, 'type'> | 'poll' | null
+  /** Which provider holds the answer. */
+  providerOf(agent: string, responseId: string): string | null
+  /** At start, from the log. */
+  remember(fact: LlmQueued): void
+  forget(agent: string, responseId: string): void
+}
+
+/** Far more than any fleet has in the background at once; what falls out is booked by nobody and stays `queued`. */
+const waiting = 50_000
+
+export function openQueued(): Queued {
+  const queued = new LRUCache<string, LlmQueued>({ max: waiting })
+  const nameOf = (agent: string, responseId: string) => `${agent} ${responseId}`
+
+  return {
+    put(call, target, settled) {
+      const fact: LlmQueued = {
+        type: 'llm.queued',
+        ...call.base,
+        provider: target.provider.name,
+        response_id: settled.reading?.responseId ?? '',
+        ...defined({ model: settled.reading?.model ?? undefined }),
+      }
+      this.remember(fact)
+      return fact
+    },
+    take(call, settled) {
+      if (call.base.operation !== 'retrieve') return null
+      const id = settled.reading?.responseId ?? call.door.matched.params['id'] ?? ''
+      const known = queued.get(nameOf(call.base.agent, id))
+      if (known === undefined || settled.reading === null || settled.reading.queued || settled.reading.usage === null)
+        return 'poll'
+      queued.delete(nameOf(call.base.agent, id))
+      const { type, response_id, model, ...base } = known
+      return base
+    },
+    providerOf: (agent, responseId) => queued.get(nameOf(agent, responseId))?.provider ?? null,
+    remember: fact => void queued.set(nameOf(fact.agent, fact.response_id), fact),
+    forget: (agent, responseId) => void queued.delete(nameOf(agent, responseId)),
+  }
+}
