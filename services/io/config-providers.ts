@@ -1,0 +1,86 @@
+import type { Price, ProviderEntry } from '../../schemas/provider.ts'
+import { Secret } from '../../schemas/secret.ts'
+import type { ProtocolName } from '../../schemas/work.ts'
+import type { Environment } from './config-resolve.ts'
+import { type ConfigText, type Problem, pathText } from './config-text.ts'
+import { vendors } from './config-vendors.ts'
+
+export type Provider = UpstreamProvider | SimulatorProvider
+export type UpstreamProvider = {
+  readonly kind: 'upstream'
+  readonly name: string
+  readonly protocol: ProtocolName
+  /** Without a slash at its end. */
+  readonly baseUrl: string
+  readonly apiKey: Secret | null
+  readonly region: string | null
+  readonly headers: ReadonlyMap<string, Secret>
+  /** Globs of the models that this provider is asked for where no route names them; empty: none by itself. */
+  readonly models: readonly string[]
+  /** By glob, the first that matches counts. */
+  readonly prices: ReadonlyMap<string, Price>
+  /** `POST /v1/files` */
+  readonly passthrough: readonly string[]
+}
+/** Answers by itself, on every route, in every protocol. */
+export type SimulatorProvider = {
+  readonly kind: 'simulator'
+  readonly name: 'simulator'
+  readonly models: readonly string[]
+  readonly prices: ReadonlyMap<string, Price>
+}
+
+const simulator: SimulatorProvider = {
+  kind: 'simulator',
+  name: 'simulator',
+  models: ['simulator', 'simulator-*'],
+  prices: new Map([['*', { input: 0.5, output: 1.5, cacheRead: 0.05 }]]),
+}
+
+export type Providers = { readonly found: ReadonlyMap<string, Provider>; readonly problems: readonly Problem[] }
+
+/** The file's entries, then those vendors whose key stands in the environment. The file wins. */
+export function providersOf(
+  entries: ReadonlyMap<string, ProviderEntry>,
+  env: Environment,
+  text: ConfigText,
+): Providers {
+  const found = new Map<string, Provider>([['simulator', simulator]])
+  const problems: Problem[] = []
+  for (const [name, entry] of entries) {
+    const vendor = vendors.find(vendor => vendor.name === name)
+    const protocol = entry.protocol ?? vendor?.protocol
+    const baseUrl = entry.baseUrl ?? vendor?.baseUrl
+    const lacks = protocol === undefined ? 'protocol' : baseUrl == null ? 'baseUrl' : null
+    if (lacks !== null || protocol === undefined || baseUrl == null) {
+      const message = `has no ${lacks}; only known vendors (${vendors.map(known => known.name).join(', ')}) bring theirs`
+      problems.push({ ...text.keyPlace(['providers'], name), path: pathText(['providers', name]), message })
+      continue
+    }
+    found.set(name, {
+      kind: 'upstream',
+      name,
+      protocol,
+      baseUrl: baseUrl.replace(/\/+$/, ''),
+      apiKey: entry.apiKey ?? keyOf(vendor?.keys ?? [], env),
+      region: entry.region ?? null,
+      headers: entry.headers,
+      models: entry.models ?? vendor?.models ?? [],
+      prices: entry.prices,
+      passthrough: entry.passthrough,
+    })
+  }
+  for (const vendor of vendors) {
+    const apiKey = keyOf(vendor.keys, env)
+    if (apiKey === null || vendor.baseUrl === null || found.has(vendor.name)) continue
+    const { name, protocol, baseUrl, models } = vendor
+    const bare = { region: null, headers: new Map(), prices: new Map(), passthrough: [] }
+    found.set(name, { kind: 'upstream', name, protocol, baseUrl, apiKey, models, ...bare })
+  }
+  return { found, problems }
+}
+
+const keyOf = (names: readonly string[], env: Environment): Secret | null => {
+  const value = names.map(name => env[name]?.trim()).find(value => value !== undefined && value !== '')
+  return value === undefined ? null : new Secret(value)
+}
