@@ -1,0 +1,162 @@
+import fs from 'node:fs'
+import { promisify } from 'node:util'
+import type { Fault } from '../../fault.ts'
+import { decodeRecord, frameBytesNeeded, maxRecordBytes } from '../codec.ts'
+import type { Batch, LogRecord, Partition } from '../port.ts'
+import { isMissing, listSegments, segmentFile, watermarkFile } from './place.ts'
+import { damaged } from './recover.ts'
+import { walk } from './walk.ts'
+import { getWatermark, type Watermark } from './watermark.ts'
+
+const readAsync = promisify(fs.read)
+
+/** A batch is what one read gave: large enough to be bound by the disk, small enough for a follower's event loop. */
+const readBytes = 512 * 1024
+/** Tiny records must not make a batch of tens of thousands. */
+const batchRecords = 2_000
+/**
+ * Up to this, what is new is read at once: it was just written, so it lies in the page cache and takes microseconds,
+ * where the thread pool takes a hundred. A reader that is further behind reads through the pool.
+ */
+const syncReadBytes = 64 * 1024
+
+type Open = { readonly fd: number; readonly base: number; readonly ino: number; at: number }
+
+/**
+ * One reader of one partition, in any process. It takes no part in what the writer does: it stops at the high-water
+ * mark, holds the file that it reads while that is deleted or rewritten, and then looks up by offset where to go on.
+ */
+export class PartitionReader {
+  readonly at: Partition
+  readonly #dir: string
+  readonly #onFault: (fault: Fault) => void
+  #next: number
+  #watermark: number | null = null
+  #mark: Watermark | null = null
+  #open: Open | null = null
+
+  constructor(at: Partition, dir: string, next: number, onFault: (fault: Fault) => void) {
+    this.at = at
+    this.#dir = dir
+    this.#next = next
+    this.#onFault = onFault
+  }
+
+  /** Everything below was delivered. */
+  get next(): number {
+    return this.#next
+  }
+
+  /** The next records, or null where there are none below the high-water mark. */
+  async read(): Promise<Batch | null> {
+    const mark = this.#look()
+    if (mark === null) return null
+    while (this.#next < mark.end) {
+      const open = this.#segment(mark)
+      if (open === null) {
+        // Nothing is left on disk below the mark: deleted, or lost and told so by recovery.
+        this.#next = mark.end
+        return null
+      }
+      const limit = open.base === mark.base ? mark.bytes : fs.fstatSync(open.fd).size
+      const records = await this.#readFrom(open, limit)
+      if (records.length > 0) return { ...this.at, records, end: mark.end }
+    }
+    return null
+  }
+
+  #look(): Watermark | null {
+    if (this.#watermark === null) {
+      try {
+        this.#watermark = fs.openSync(watermarkFile(this.#dir), 'r')
+      } catch (error) {
+        if (isMissing(error)) return null
+        throw error
+      }
+    }
+    this.#mark = getWatermark(this.#watermark) ?? this.#mark
+    return this.#mark
+  }
+
+  /** The segment that has the next record, or would have; null where there is none below the mark any more. */
+  #segment(mark: Watermark): Open | null {
+    const open = this.#open
+    if (open !== null && open.at < (open.base === mark.base ? mark.bytes : fs.fstatSync(open.fd).size)) return open
+    // Between the listing and the opening a segment may be deleted or be merged into the one before it.
+    for (let tries = 0; tries < 10; tries++) {
+      const bases = listSegments(this.#dir).filter(base => base <= mark.base)
+      const holding = Math.max(
+        0,
+        bases.findLastIndex(base => base <= this.#next),
+      )
+      let gone = false
+      for (const base of bases.slice(holding, holding + 2)) {
+        const found = this.#tryOpen(base)
+        if (found === null) {
+          gone = true
+          break
+        }
+        // Read to its end already: then the next one has what comes, unless this one was rewritten since.
+        if (open !== null && found.ino === open.ino && found.base === open.base) {
+          fs.closeSync(found.fd)
+          continue
+        }
+        this.#release()
+        this.#open = found
+        return found
+      }
+      if (!gone) return null
+    }
+    throw damaged(this.#dir, 'segments vanish faster than they can be opened')
+  }
+
+  #tryOpen(base: number): Open | null {
+    try {
+      const fd = fs.openSync(segmentFile(this.#dir, base), 'r')
+      return { fd, base, ino: fs.fstatSync(fd).ino, at: 0 }
+    } catch (error) {
+      if (isMissing(error)) return null
+      throw error
+    }
+  }
+
+  /** Reads on in a segment; empty where a whole window held nothing new. */
+  async #readFrom(open: Open, limit: number): Promise<LogRecord[]> {
+    let wanted = readBytes
+    for (;;) {
+      const size = Math.min(wanted, limit - open.at)
+      const bytes = Buffer.allocUnsafe(size)
+      const read =
+        size <= syncReadBytes
+          ? fs.readSync(open.fd, bytes, 0, size, open.at)
+          : (await readAsync(open.fd, bytes, 0, size, open.at)).bytesRead
+      const records: LogRecord[] = []
+      const last = read < size || open.at + read === limit || size >= 2 * maxRecordBytes
+      const walked = walk(bytes, read, { next: this.#next, damage: 'skip', last }, (window, at, frame) => {
+        if (records.length === batchRecords) return false
+        records.push(decodeRecord(window, at, frame))
+        return true
+      })
+      if (walked.skipped > 0) {
+        const where = `${segmentFile(this.#dir, open.base)}, ${walked.skipped} bytes near ${open.at}`
+        this.#onFault(damaged(where, `passed over before offset ${walked.next}`))
+      }
+      open.at += read === 0 ? limit - open.at : walked.done
+      this.#next = walked.next
+      if (records.length > 0 || walked.done > 0 || read === 0) return records
+      wanted = Math.max(wanted * 2, frameBytesNeeded(bytes, 0, read))
+    }
+  }
+
+  #release(): void {
+    if (this.#open !== null) fs.closeSync(this.#open.fd)
+    this.#open = null
+  }
+
+  /** Not while a `read` is under way. */
+  close(): void {
+    this.#release()
+    if (this.#watermark !== null) fs.closeSync(this.#watermark)
+    this.#watermark = null
+  }
+}

@@ -1,0 +1,206 @@
+import fs from 'node:fs'
+import { promisify } from 'node:util'
+import { Fault, textOf } from '../../fault.ts'
+import { errorCode, listSegments, segmentFile, syncDir } from './place.ts'
+import type { Resumed } from './recover.ts'
+import { openWatermark, putWatermark } from './watermark.ts'
+
+const fdatasync = promisify(fs.fdatasync)
+
+/**
+ * Between two group commits. Each costs a turn of the thread pool and wakes the readers; a pause of this length halves
+ * their number under load, and a record that comes after a quiet moment does not wait for it.
+ */
+const commitPauseMs = 1
+
+/**
+ * The end of a partition, where its writer writes.
+ *
+ * Writing is synchronous: a `write` to the page cache takes microseconds, less than handing it to the thread pool would
+ * take of this very thread, and its tail is shorter by a factor of ten where the pool is busy. `fdatasync` runs in the
+ * pool, one at a time, and covers all that was written before it began.
+ */
+export class Tail {
+  readonly #dir: string
+  readonly #segmentBytes: number
+  readonly #onDurable: () => void
+  readonly #onBroken: (fault: Fault) => void
+  readonly #watermark: number
+  #fd: number
+  #base: number
+  #bytes: number
+  /** The offset after the last record written. */
+  #next: number
+  #durable: number
+  #closedBytes = 0
+  /** Closed since the last group commit, and not yet synced; they come first in the next one. */
+  #retired: number[] = []
+  /** Set where a failed write could not be taken back: until it is, nothing may be written behind the rubbish. */
+  #dirty = false
+  #broken: Fault | null = null
+  #syncing: Promise<void> | null = null
+  #pause: NodeJS.Timeout | null = null
+  #closing = false
+
+  constructor(
+    dir: string,
+    resumed: Resumed,
+    options: {
+      readonly segmentBytes: number
+      readonly onDurable: () => void
+      readonly onBroken: (fault: Fault) => void
+    },
+  ) {
+    this.#dir = dir
+    this.#segmentBytes = options.segmentBytes
+    this.#onDurable = options.onDurable
+    this.#onBroken = options.onBroken
+    this.#base = resumed.base
+    this.#bytes = resumed.bytes
+    this.#next = resumed.next
+    this.#durable = resumed.next
+    this.#fd = fs.openSync(segmentFile(dir, resumed.base), fs.constants.O_RDWR | fs.constants.O_CREAT)
+    this.#watermark = openWatermark(dir)
+    this.recount()
+  }
+
+  /** What recovery found becomes readable only when it is surely on disk. Resolves then. */
+  async begin(): Promise<void> {
+    await fdatasync(this.#fd)
+    await syncDir(this.#dir)
+    putWatermark(this.#watermark, { end: this.#next, base: this.#base, bytes: this.#bytes })
+  }
+
+  get next(): number {
+    return this.#next
+  }
+  get durable(): number {
+    return this.#durable
+  }
+  get broken(): Fault | null {
+    return this.#broken
+  }
+  /** Bytes of the partition on disk. */
+  get bytes(): number {
+    return this.#closedBytes + this.#bytes
+  }
+  get closedBytes(): number {
+    return this.#closedBytes
+  }
+  /** The segment being written; those below it are closed. */
+  get base(): number {
+    return this.#base
+  }
+
+  /** Looks again which closed segments there are, after some were deleted or rewritten. */
+  recount(): void {
+    const closed = listSegments(this.#dir).filter(base => base < this.#base)
+    this.#closedBytes = closed.reduce((sum, base) => sum + fs.statSync(segmentFile(this.#dir, base)).size, 0)
+  }
+
+  /** Writes whole records, the last of which has offset `next` − 1, all or none of them. True when a segment was closed. */
+  write(records: Buffer, next: number): boolean {
+    if (this.#broken !== null) throw this.#broken
+    let rolled = false
+    try {
+      if (this.#dirty) this.#takeBack()
+      if (this.#bytes > 0 && this.#bytes + records.length > this.#segmentBytes) {
+        this.#roll()
+        rolled = true
+      }
+      for (let done = 0; done < records.length; ) {
+        done += fs.writeSync(this.#fd, records, done, records.length - done, this.#bytes + done)
+      }
+    } catch (error) {
+      this.#dirty = true
+      try {
+        this.#takeBack()
+      } catch {
+        // Tried again before the next write.
+      }
+      throw unavailable(error)
+    }
+    this.#bytes += records.length
+    this.#next = next
+    this.#commit()
+    return rolled
+  }
+
+  #takeBack(): void {
+    fs.ftruncateSync(this.#fd, this.#bytes)
+    this.#dirty = false
+  }
+
+  #roll(): void {
+    const fd = fs.openSync(segmentFile(this.#dir, this.#next), 'wx+')
+    this.#closedBytes += this.#bytes
+    this.#retired.push(this.#fd)
+    this.#fd = fd
+    this.#base = this.#next
+    this.#bytes = 0
+  }
+
+  /** Starts a group commit unless one is under way or due. */
+  #commit(): void {
+    if (this.#syncing !== null || this.#pause !== null || this.#broken !== null || this.#durable === this.#next) return
+    this.#syncing = this.#sync().then(
+      () => {
+        this.#syncing = null
+        if (this.#closing || this.#durable === this.#next) return
+        this.#pause = setTimeout(() => {
+          this.#pause = null
+          this.#commit()
+        }, commitPauseMs)
+      },
+      error => {
+        this.#syncing = null
+        // What was written is now in doubt for good: the kernel reports a lost page once, and a second fdatasync that
+        // succeeds would say nothing. So it is never tried again.
+        this.#broken = new Fault('log_broken', 'The log could not be written to disk.', { cause: error })
+        this.#onBroken(this.#broken)
+        this.#onDurable()
+      },
+    )
+  }
+
+  async #sync(): Promise<void> {
+    const reached = { end: this.#next, base: this.#base, bytes: this.#bytes }
+    const fd = this.#fd
+    const retired = this.#retired
+    this.#retired = []
+    for (const old of retired) {
+      await fdatasync(old)
+      fs.closeSync(old)
+    }
+    await fdatasync(fd)
+    // The new segment's name, and the mark itself now and then, so that recovery never has far to scan.
+    if (retired.length > 0) {
+      await syncDir(this.#dir)
+      await fdatasync(this.#watermark)
+    }
+    putWatermark(this.#watermark, reached)
+    this.#durable = reached.end
+    this.#onDurable()
+  }
+
+  /** Syncs without a pause and closes the files. Does not throw: who was waiting has been told by `onBroken`. */
+  async close(): Promise<void> {
+    this.#closing = true
+    if (this.#pause !== null) clearTimeout(this.#pause)
+    this.#pause = null
+    while (this.#broken === null && (this.#syncing !== null || this.#durable !== this.#next)) {
+      this.#commit()
+      await this.#syncing
+    }
+    await this.#syncing
+    if (this.#broken === null) await fdatasync(this.#watermark).catch(() => {}) // only spares the next start a scan
+    for (const fd of [...this.#retired, this.#fd, this.#watermark]) fs.closeSync(fd)
+  }
+}
+
+/** As a caller sees a disk that does not take what it is given. */
+export function unavailable(error: unknown): Fault {
+  const full = errorCode(error) === 'ENOSPC' || errorCode(error) === 'EDQUOT'
+  const message = full ? 'The disk of the log is full.' : `The log cannot be written: ${textOf(error)}.`
+  return new Fault('log_unavailable', message, { retriable: true, cause: error })
+}
