@@ -23,13 +23,11 @@ import type { Script } from './script.ts'
  * - `input=1000 cached=400 reasoning=64` states these tokens (cached inside input, reasoning inside output)
  *
  * A background answer of Responses keeps nothing in memory: its id tells the text, tools and formats are not carried.
+ * What the simulator costs stands in the configuration, with every other provider's prices.
  */
 export const simulator: Upstream = {
   send: (request, answer) => perform(answerOf(request), request, answer),
 }
-
-/** US dollars per million tokens, as `prices` of a provider's configuration. */
-export const SIMULATOR_PRICES = { 'simulator*': { input: 1, output: 2 } } as const
 
 /** Pieces in one go where no interval is asked for: the other requests of this process must get their turn. */
 const PIECES_AT_ONCE = 16
