@@ -60,7 +60,10 @@ const mode = [flags.quick ? 'quick' : 'full', ...(flags.self ? ['bare proxy agai
 const around = conditions(mode)
 if (!flags.json) console.log(describe(around))
 
-const ground = await layGround({ quick: flags.quick, self: flags.self })
+const ground = await layGround({ quick: flags.quick, self: flags.self }).catch((error: unknown) => {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`)
+  process.exit(1)
+})
 // Ctrl-C must not leave a stack behind.
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void ground.stop().finally(() => process.exit(130)))

@@ -29,12 +29,13 @@ export const TRAFFIC = folder('../../../shared/traffic')
 /** For `test(…, { skip })`: false where the recordings are there. */
 export const trafficAbsent: string | false = existsSync(TRAFFIC) ? false : `no recordings at ${TRAFFIC}`
 
-/** The exchanges of all files of a folder; files whose names begin with `_` hold other things. */
+/** The HTTP exchanges of all files of a folder; lines that are something else, and files named `_…`, are left out. */
 export const loadRecorded = (directory: string): readonly Recorded[] =>
   readdirSync(directory)
     .filter(name => name.endsWith('.jsonl') && !name.startsWith('_'))
     .sort()
     .flatMap(name => loadLines<Recorded>(join(directory, name)))
+    .filter(({ kind }) => kind === 'http')
 
 /** The rows of one `.jsonl` file. The caller knows what they are: these are our own test data. */
 export const loadLines = <Row>(file: string): readonly Row[] =>

@@ -83,7 +83,7 @@ for (const directory of [TRAFFIC, GOLDEN])
   }, async t => {
     let recordings: ReturnType<typeof loadRecorded>
     try {
-      recordings = loadRecorded(directory).filter(({ kind }) => kind === 'http')
+      recordings = loadRecorded(directory)
     } catch {
       t.skip('no recordings')
       return
