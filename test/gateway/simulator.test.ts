@@ -122,6 +122,12 @@ test('markers set length, usage, chunks and the words themselves', async () => {
   const silent = await ask('/chat/completions', says('[[usage=none say="a, \\"b\\" c"]]'))
   assert.equal(JSON.parse(silent.chunks.join('')).usage, undefined)
   assert.equal(JSON.parse(silent.chunks.join('')).choices[0].message.content, 'a, "b" c')
+  for (const stream of [false, true])
+    for (const path of ['/chat/completions', '/v1/messages'])
+      assert.doesNotMatch(
+        (await ask(path, says('[[usage=none]]', { stream, max_tokens: 50 }))).chunks.join(''),
+        /"usage"/,
+      )
   const coarse = await ask('/chat/completions', says('[[tokens=12 chunk=6]]', { stream: true }))
   assert.equal(coarse.chunks.length, 1 + 2 + 1 + 1)
   const short = await ask('/chat/completions', says('[[tokens=12]]', { max_tokens: 5 }))

@@ -58,11 +58,12 @@ export const messages: Wire = {
   }),
 
   *events(_asked, prompt, turn) {
-    const usage = turn.usage ?? { input: 0, cached: 0, output: 0, reasoning: 0 }
+    const { usage } = turn
+    const atStart = usage && usageOf({ ...usage, output: Math.min(usage.output, 1) })
     const start = { ...head(prompt, turn), content: [], stop_reason: null, stop_sequence: null }
     yield namedSse({
       type: 'message_start',
-      message: { ...start, usage: usageOf({ ...usage, output: Math.min(usage.output, 1) }) },
+      message: { ...start, ...(atStart === null ? {} : { usage: atStart }) },
     })
     const blocks = turn.calls.length > 0 ? turn.calls.map(toolUse) : [textBlock('')]
     for (const [index, content_block] of blocks.entries()) {
@@ -75,7 +76,7 @@ export const messages: Wire = {
     yield namedSse({
       type: 'message_delta',
       delta,
-      ...(turn.usage === null ? {} : { usage: endUsage(usage) }),
+      ...(usage === null ? {} : { usage: endUsage(usage) }),
     })
     yield namedSse({ type: 'message_stop' })
   },
