@@ -2,15 +2,11 @@ import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { textOf } from '../io/fault.ts'
+import { createKey, listKeys, revokeKey } from '../io/keys.ts'
+import type { EventLog } from '../io/log/port.ts'
 
 /** What the admin token opens. Each act is a fact on the log; a gateway is only the door. */
-export type AdminOptions = {
-  readonly token: string
-  readonly createKey: (agent: string) => Promise<{ readonly key: string; readonly keyId: string }>
-  readonly listKeys: () => Promise<readonly { readonly keyId: string; readonly agent: string }[]>
-  /** False where there is no such key. */
-  readonly revokeKey: (keyId: string) => Promise<boolean>
-}
+export type AdminOptions = { readonly token: string; readonly log: EventLog }
 
 const keyRequest = z.strictObject({ agent: z.string().min(1).max(128) })
 
@@ -40,14 +36,14 @@ export function adminRoutes(app: FastifyInstance, options: AdminOptions): void {
         const body = parsed(request.body)
         const wanted = keyRequest.safeParse(body)
         if (!wanted.success) return reply.code(400).send(problem('invalid_request', z.prettifyError(wanted.error)))
-        return reply.code(201).send(await options.createKey(wanted.data.agent))
+        return reply.code(201).send(await createKey(options.log, wanted.data.agent))
       })
-      admin.get('/keys', async () => ({ keys: await options.listKeys() }))
-      admin.delete<{ Params: { id: string } }>('/keys/:id', async (request, reply) =>
-        (await options.revokeKey(request.params.id))
-          ? reply.code(204).send()
-          : reply.code(404).send(problem('not_found', `There is no key ${request.params.id}.`)),
-      )
+      admin.get('/keys', async () => ({ keys: await listKeys(options.log) }))
+      admin.delete<{ Params: { id: string } }>('/keys/:id', async (request, reply) => {
+        const { id } = request.params
+        const row = await revokeKey(options.log, id)
+        return row === null ? reply.code(404).send(problem('not_found', `There is no key ${id}.`)) : row
+      })
     },
     { prefix: '/admin' },
   )

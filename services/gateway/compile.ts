@@ -1,6 +1,7 @@
-import { type Access, type Policy, unrouted } from '../../schemas/policy.ts'
+import { type Policy, unrouted } from '../../schemas/policy.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
-import { globMatcher } from '../core/glob.ts'
+import { mayUse } from '../core/access.ts'
+import { matchesAny } from '../core/glob.ts'
 import type { Config, Provider as Configured } from '../io/config.ts'
 import type { Plan, Policies, Provider, Target } from './policies.ts'
 import type { Upstream } from './upstream.ts'
@@ -18,7 +19,7 @@ export function compile(config: Config, upstreams: Upstreams): Policies {
       weight,
     })
     return {
-      matches: anyOf(route.models),
+      models: route.models,
       plan: {
         targets: route.targets.map(to => target(to, to.weight)),
         fallback: route.fallback.map(to => target(to, 1)),
@@ -29,20 +30,25 @@ export function compile(config: Config, upstreams: Upstreams): Policies {
   })
   const catalogues = [...config.providers.values()].map(entry => ({
     provider: providers.get(entry.name)!, // made from the same table
-    knows: anyOf(entry.models),
+    models: entry.models,
   }))
-  const access = new Map([...config.agents].map(([name, agent]) => [name, allowed(agent.models)]))
   const named = [
     ...config.routes.flatMap(route => route.models),
     ...[...config.providers.values()].flatMap(entry => entry.models),
   ]
   const models = [...new Set(named)].filter(model => !/[*?[\]{}]/.test(model))
 
+  const may = (agent: string, model: string): boolean => {
+    const policy = config.agents.get(agent)
+    return policy === undefined || mayUse(policy.models, model)
+  }
   const plan = (protocol: ProtocolName, model: string | null): Plan | null => {
-    const route = model === null ? undefined : routes.find(route => route.matches(model))
+    const route = model === null ? undefined : routes.find(route => matchesAny(route.models, model))
     if (route !== undefined) return speaking(route.plan, protocol)
     const knowing =
-      model === null ? [] : catalogues.filter(entry => entry.provider.speaks(protocol) && entry.knows(model))
+      model === null
+        ? []
+        : catalogues.filter(entry => entry.provider.speaks(protocol) && matchesAny(entry.models, model))
     const provider = knowing[0]?.provider ?? onlyOne(providers, protocol)
     return provider === null ? null : pinned(provider)
   }
@@ -53,9 +59,8 @@ export function compile(config: Config, upstreams: Upstreams): Policies {
     plan,
     pinned,
     teamOf: agent => config.agents.get(agent)?.team,
-    mayUse: (agent, model) => access.get(agent)?.(model) ?? true,
-    modelsFor: (agent, protocol) =>
-      models.filter(model => (access.get(agent)?.(model) ?? true) && plan(protocol, model) !== null),
+    mayUse: may,
+    modelsFor: (agent, protocol) => models.filter(model => may(agent, model) && plan(protocol, model) !== null),
   }
 }
 
@@ -80,18 +85,6 @@ function onlyOne(providers: ReadonlyMap<string, Provider>, protocol: ProtocolNam
     provider => provider.protocol === protocol && provider.name !== 'simulator',
   )
   return speaking.length === 1 ? (speaking[0] ?? null) : null
-}
-
-const anyOf = (globs: readonly string[]) => {
-  const matchers = globs.map(globMatcher)
-  return (text: string) => matchers.some(matches => matches(text))
-}
-
-/** Default deny once `allow` is there; `deny` wins. */
-function allowed(access: Access): (name: string) => boolean {
-  const allow = access.allow === undefined ? () => true : anyOf(access.allow)
-  const deny = anyOf(access.deny)
-  return name => allow(name) && !deny(name)
 }
 
 function providerOf(entry: Configured, upstreams: Upstreams): Provider {

@@ -22,7 +22,10 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
   const refusal = refusalOf(forwarded)
   const status = refusal?.status ?? (last.kind === 'left' ? 499 : (last.status ?? 502))
   const queued = reading?.queued === true && reading.responseId !== null
-  if (reading?.responseId != null) pipeline.runs.answered(call.base.agent, reading.responseId, call.found.run)
+  if (reading?.responseId != null && call.door.matched.route.shape === 'responses') {
+    pipeline.runs.answered(call.base.agent, reading.responseId, call.found.run)
+    pipeline.queued.hold(call.base.agent, reading.responseId, target.provider.name)
+  }
   const owner = pipeline.queued.take(call, settled)
   const cost = pipeline.prices.priceOf({
     provider: target.provider,

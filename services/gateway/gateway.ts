@@ -1,15 +1,17 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { listedKeys } from '../core/keys.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
+import { followKeys } from '../io/keys.ts'
 import type { EventLog, Partition } from '../io/log/port.ts'
 import { openPrices } from '../io/prices.ts'
-import { type AdminOptions, adminRoutes } from './admin.ts'
+import { adminRoutes } from './admin.ts'
 import { openBodyReader } from './caller.ts'
 import { compile } from './compile.ts'
 import { openDispatch } from './dispatch.ts'
 import { openForwarding } from './forward.ts'
-import { configuredKeys, type KeyView, openIdentities } from './identity.ts'
+import { openIdentities } from './identity.ts'
 import { openMetrics } from './metrics.ts'
 import { openCalls } from './open-calls.ts'
 import { type Pipeline, serve } from './pipeline.ts'
@@ -31,9 +33,9 @@ export type GatewayOptions = {
   /** This gateway's own partition of it. */
   readonly at: Partition
   readonly life: Life
-  /** Keys issued by the CLI, already caught up. */
-  readonly keys: KeyView
-  readonly admin: AdminOptions
+  /** Where all roles meet: the same log in embedded mode, Kafka beyond one machine. */
+  readonly shared: EventLog
+  readonly adminToken: string
   readonly logger: Logger
   /** Age of the oldest event that has not reached the shared log, where there is a forwarder. */
   readonly backlog?: () => { readonly records: number; readonly ageMs: number }
@@ -41,8 +43,8 @@ export type GatewayOptions = {
 
 export type Gateway = {
   readonly port: number
-  /** Keys have changed. */
-  forgetKeys(): void
+  /** Rejects when this process can no longer follow the facts it decides by, and so must not go on. */
+  readonly broken: Promise<never>
   /** Refuses new calls, lets those in flight end (at most `drainMs`), flushes the log. */
   close(drainMs?: number): Promise<void>
 }
@@ -62,9 +64,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   if (before.open.length > 0)
     logger.warn({ calls: before.open.length }, 'calls of a former life had no end; they are settled at their bound')
 
+  let forget = () => {}
+  const keys = followKeys(options.shared, () => forget())
+  await keys.caughtUp
   const network = openDispatch()
   const policies = compile(config, { network, simulator })
-  const identities = openIdentities([configuredKeys(config.agents), options.keys])
+  const identities = openIdentities([listedKeys(config.agents), keys])
+  forget = identities.forget
   const short = life.producer.replace(/^gateway-/, '')
   let requests = 0
   let runs = 0
@@ -114,7 +120,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
-    forgetKeys: () => identities.forget(),
+    broken: keys.ended.then(() => new Promise<never>(() => {})),
     async close(drainMs = 8_000) {
       inFlight.draining = true
       const deadline = performance.now() + drainMs
@@ -122,6 +128,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       app.server.closeAllConnections()
       await app.close()
       clearInterval(marking)
+      await keys.close()
       pipeline.bodies.close()
       await network.close()
       await recorder.close()
@@ -155,7 +162,7 @@ function listener(config: Config, pipeline: Pipeline, logger: Logger, options: G
   app.get('/metrics', async (_request, reply) =>
     reply.type(pipeline.metrics.contentType).send(await pipeline.metrics.text()),
   )
-  adminRoutes(app, options.admin)
+  adminRoutes(app, { token: options.adminToken, log: options.shared })
   app.all('/*', (request, reply) => {
     reply.hijack()
     serve(pipeline, request.raw, reply.raw).catch(error => {

@@ -1,12 +1,9 @@
-import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { KeyOwner, KeyView } from '../../schemas/agent-key.ts'
 import type { HeaderView } from '../core/lineage.ts'
+import { hashOfKey } from '../io/keys.ts'
 
-/** Whose key it is. */
-export type Identity = { readonly agent: string; readonly keyId: string }
-
-/** Finds the owner of a key by the SHA-256 (hex) of the whole key. */
-export type KeyView = { find(hash: string): Identity | undefined }
+export type Identity = KeyOwner
 
 /** Who calls, by the key that the request carries. */
 export type Identities = {
@@ -26,7 +23,7 @@ export function openIdentities(keys: readonly KeyView[]): Identities {
       if (key === null) return null
       const known = remembered.get(key)
       if (known !== undefined) return known
-      const hash = createHash('sha256').update(key).digest('hex')
+      const hash = hashOfKey(key)
       for (const view of keys) {
         const found = view.find(hash)
         if (found !== undefined) {
@@ -49,15 +46,4 @@ function credentialOf(headers: HeaderView, query: string): string | null {
     if (typeof value === 'string' && value !== '') return value
   }
   return query === '' ? null : new URLSearchParams(query).get('key')
-}
-
-/** The hashes that stand in the configuration. Such a key's id is the beginning of its hash. */
-export function configuredKeys(agents: ReadonlyMap<string, { readonly keys: readonly string[] }>): KeyView {
-  const found = new Map<string, Identity>()
-  for (const [agent, { keys }] of agents)
-    for (const key of keys) {
-      const hash = key.replace(/^sha256:/, '')
-      found.set(hash, { agent, keyId: `sha256:${hash.slice(0, 12)}` })
-    }
-  return { find: hash => found.get(hash) }
 }

@@ -16,7 +16,7 @@ export function outgoing(call: Call, timeoutMs: number, raw: readonly string[]):
   const inPath = matched.params['model'] !== undefined
 
   const bodyFor = (target: Target): Buffer | null => {
-    if (matched.route.method === 'GET' || prepared.bytes.length === 0) return null
+    if (door.method === 'GET' || prepared.bytes.length === 0) return null
     if (target.model === null || inPath) return prepared.bytes
     return withMember(prepared.bytes, ['model'], JSON.stringify(target.model))
   }
@@ -28,7 +28,7 @@ export function outgoing(call: Call, timeoutMs: number, raw: readonly string[]):
   return {
     stream: ask.stream,
     request: target => ({
-      method: matched.route.method,
+      method: door.method,
       origin: target.provider.origin,
       path: target.provider.basePath + pathFor(target) + door.query,
       headers: towardsProvider(raw, target.provider.headers),

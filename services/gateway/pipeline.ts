@@ -49,7 +49,8 @@ export async function serve(pipeline: Pipeline, req: IncomingMessage, res: Serve
   const no = (refusal: Refusal, protocol: Protocol, about: About = {}) =>
     refuse(pipeline, caller, refusal, protocol, { requestId, arrivedAt, ...about })
 
-  const door = doorOf(policies, req.method ?? 'GET', path, query)
+  const version = req.headers['anthropic-version']
+  const door = doorOf(policies, req.method ?? 'GET', path, query, typeof version === 'string' ? version : null)
   const who = pipeline.identities.of(req.headers, query)
   if (who === null) return no(refusals.unauthenticated(), door.protocol)
   if ('refusal' in door) return no(door.refusal, door.protocol, { who })

@@ -12,7 +12,8 @@ export type Queued = {
   put(call: Call, target: Target, settled: Settled): LlmQueued
   /** The call whose end this answer is; `poll` for an answer that ends nothing; null for an ordinary call. */
   take(call: Call, settled: Settled): Omit<LlmCall, 'type'> | 'poll' | null
-  /** Which provider holds the answer. */
+  /** A provider holds this answer: whoever asks for it later is sent there. */
+  hold(agent: string, responseId: string, provider: string): void
   providerOf(agent: string, responseId: string): string | null
   /** At start, from the log. */
   remember(fact: LlmQueued): void
@@ -24,6 +25,7 @@ const waiting = 50_000
 
 export function openQueued(): Queued {
   const queued = new LRUCache<string, LlmQueued>({ max: waiting })
+  const holders = new LRUCache<string, string>({ max: waiting })
   const nameOf = (agent: string, responseId: string) => `${agent} ${responseId}`
 
   return {
@@ -48,8 +50,12 @@ export function openQueued(): Queued {
       const { type, response_id, model, ...base } = known
       return base
     },
-    providerOf: (agent, responseId) => queued.get(nameOf(agent, responseId))?.provider ?? null,
-    remember: fact => void queued.set(nameOf(fact.agent, fact.response_id), fact),
+    hold: (agent, responseId, provider) => void holders.set(nameOf(agent, responseId), provider),
+    providerOf: (agent, responseId) => holders.get(nameOf(agent, responseId)) ?? null,
+    remember(fact) {
+      queued.set(nameOf(fact.agent, fact.response_id), fact)
+      if (fact.provider !== undefined) this.hold(fact.agent, fact.response_id, fact.provider)
+    },
     forget: (agent, responseId) => void queued.delete(nameOf(agent, responseId)),
   }
 }

@@ -42,6 +42,7 @@ export function openRecorder(options: {
   let written = 0
   const kept: { fact: Fact; key: string; time: number; told: (() => void) | undefined }[] = []
   let timer: NodeJS.Timeout | null = null
+  let closing = false
 
   const append = (
     fact: Fact,
@@ -72,7 +73,7 @@ export function openRecorder(options: {
     append(fact, key, time, fault => {
       if (fault === null) return told?.()
       kept.push({ fact, key, time, told })
-      timer ??= setTimeout(again, retryMs)
+      if (!closing) timer ??= setTimeout(again, retryMs)
     })
 
   return {
@@ -84,6 +85,7 @@ export function openRecorder(options: {
     waiting: () => kept.length,
     written: () => written,
     async close() {
+      closing = true
       if (timer !== null) clearTimeout(timer)
       if (kept.length > 0) again() // the last chance; the drain of the pipeline came before
       await writer.flush()

@@ -1,5 +1,6 @@
 import type { Usage } from '../../../schemas/llm.ts'
 import type { ProtocolName } from '../../../schemas/work.ts'
+import type { Doors } from './routes.ts'
 
 /**
  * A wire protocol, as the gateway needs to know it: pure tables, no I/O. One file per protocol and one line in
@@ -7,18 +8,26 @@ import type { ProtocolName } from '../../../schemas/work.ts'
  */
 export type Protocol = {
   readonly name: ProtocolName
-  /** The doors of this protocol, matched against the end of the request's path. */
   readonly routes: readonly Route[]
-  /** What the request asks for. The body is parsed JSON of unknown shape: nothing here may throw on it. */
-  readonly ask: (route: Matched, body: unknown) => Ask
+  /** Finds the route of a path. */
+  readonly doors: Doors
+  /**
+   * What the request asks for. The body is parsed JSON of unknown shape: nothing here may throw on it. `bytes` is the text
+   * that was parsed: only there can be seen that a key stands twice. `query` as it was written, without its question mark.
+   */
+  readonly ask: (route: Matched, body: unknown, bytes?: Buffer, query?: string) => Ask
   /** Changes to the request's bytes that make the answer measurable; the same bytes where none are needed. */
   readonly prepare: (route: Matched, ask: Ask, bytes: Buffer) => Prepared
+  /** The same request for another model. */
+  readonly withModel: (route: Matched, bytes: Buffer, model: string) => Addressed
   /** Reads one answer while it passes. */
-  readonly meter: (route: Matched, ask: Ask, answer: AnswerHead, options: { readonly hideUsage: boolean }) => Meter
+  readonly meter: (route: Matched, ask: Ask, answer: AnswerHead, options: MeterOptions) => Meter
   /** A refusal or fault of ours in this protocol's own error shape. */
   readonly refusal: (refusal: Refusal) => { readonly body: Buffer; readonly headers: Readonly<Record<string, string>> }
-  /** The same as the last event of a stream that has begun. */
-  readonly streamError: (route: Matched, refusal: Refusal) => Buffer
+  /** The same as the last event of a stream that has begun. `query`: some streams have their form from there. */
+  readonly streamError: (route: Matched, refusal: Refusal, query?: string) => Buffer
+  /** The answer to whoever asks which models there are. */
+  readonly modelList: (models: readonly string[]) => unknown
 }
 
 export type Route = {
@@ -52,14 +61,25 @@ export type Ask = {
 /** `hideUsage`: usage was asked for on the client's behalf, its chunk must be taken out again. */
 export type Prepared = { readonly bytes: Buffer; readonly hideUsage: boolean }
 
+export type Addressed = { readonly bytes: Buffer; readonly upstreamPath: string }
+
 export type AnswerHead = { readonly status: number; readonly contentType: string }
+
+/**
+ * `wholeEvents`: half an event is held back until its other half comes (at most 256 KiB of it), so that after any `push`
+ * an error event can follow. Without it, and without `hideUsage`, chunks pass at once as they are.
+ */
+export type MeterOptions = { readonly hideUsage: boolean; readonly wholeEvents?: boolean }
 
 export type Meter = {
   /** Takes a chunk of the (decoded) answer, gives what may be passed on now, in order. The chunk itself where nothing is hidden. */
   readonly push: (chunk: Buffer) => readonly Buffer[]
   /** Whether a first token of content has been seen: for the time to first token. */
   readonly hasContent: () => boolean
-  /** The answer has ended (`whole`) or broke off. Gives the bytes held back, if any, and what the answer said. */
+  /**
+   * The answer has ended (`whole`) or broke off. Gives the bytes held back, if any, and what the answer said. Half an
+   * event of an answer that broke off is not passed on.
+   */
   readonly end: (whole: boolean) => { readonly rest: readonly Buffer[]; readonly reading: Reading }
 }
 
