@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { z } from 'zod'
 import type { Mark, Partition } from '../port.ts'
+import { unavailable } from './fault.ts'
 import { isMissing, listGroups, markFile, partitionDir, replaceFile } from './place.ts'
 
 const stored = z.object({ offset: z.number().int().nonnegative(), note: z.string().optional() })
@@ -28,6 +29,9 @@ export class Marks {
       .then(async () => {
         await fs.promises.mkdir(path.dirname(file), { recursive: true })
         await replaceFile(file, JSON.stringify({ offset, note }))
+      })
+      .catch(error => {
+        throw unavailable(error)
       })
     this.#puts.set(file, put)
     try {

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
-import { Fault } from '../../fault.ts'
+import type { Fault } from '../../fault.ts'
 import { maxRecordBytes } from '../codec.ts'
+import { damaged } from './fault.ts'
 import { listSegments, segmentFile } from './place.ts'
 import { type Damage, walk } from './walk.ts'
 import type { Watermark } from './watermark.ts'
@@ -36,9 +37,6 @@ export async function recover(dir: string, mark: Watermark | null, onFault: (fau
   }
   return at
 }
-
-export const damaged = (where: string, what: string): Fault =>
-  new Fault('log_damaged', 'The log has lost records that it had confirmed.', { cause: new Error(`${where}: ${what}`) })
 
 async function endOf(file: string, known: Watermark): Promise<{ end: number; next: number; size: number }> {
   const handle = await fs.promises.open(file, 'r')

@@ -2,7 +2,8 @@ import type { Message } from '../../../../schemas/events.ts'
 import { Fault } from '../../fault.ts'
 import { encodeRecord, maxRecordBytes, sizeBound } from '../codec.ts'
 import type { Writer } from '../port.ts'
-import { type Tail, unavailable } from './tail.ts'
+import { unavailable } from './fault.ts'
+import type { Tail } from './tail.ts'
 
 type Done = (fault: Fault | null, offset: number) => void
 
