@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { breakers, mode } from './breakers.ts'
 import { budget } from './budget.ts'
 import { span } from './duration.ts'
-import { glob, httpUrl, named, provider, providerName } from './provider.ts'
-import { secret } from './secret.ts'
+import { provider, providerName } from './provider.ts'
+import { glob, httpUrl, named, secret } from './terms.ts'
 
 /** What `sluice.yaml` may say. Every key is known by name: a mistyped one must not quietly lift a limit. */
 

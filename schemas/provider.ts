@@ -1,11 +1,6 @@
 import { z } from 'zod'
-import { secret } from './secret.ts'
+import { glob, httpUrl, named, secret } from './terms.ts'
 import { protocolName } from './work.ts'
-
-/** `*` stands for any run of characters. */
-export const glob = z.string().min(1).max(200)
-
-export const httpUrl = z.string().refine(isHttpUrl, 'expected an http:// or https:// URL')
 
 /** US dollars per million tokens. What is left out costs what `input` (cache) or `output` (reasoning) costs. */
 export const price = z.strictObject({
@@ -46,15 +41,3 @@ export const provider = z.strictObject({
     .default([]),
 })
 export type ProviderEntry = z.infer<typeof provider>
-
-/** A table under names that people choose, in the order of the file: a Map, for `constructor` is a name like any other. */
-export function named<Value extends z.ZodType>(value: Value, name: z.ZodType<string, string> = z.string().min(1)) {
-  return z
-    .record(name, value)
-    .default({} as never) // an empty table; its value type is the caller's
-    .transform(table => new Map(Object.entries(table)) as ReadonlyMap<string, z.output<Value>>)
-}
-
-function isHttpUrl(text: string): boolean {
-  return /^https?:\/\/[^\s]+$/.test(text) && URL.canParse(text)
-}

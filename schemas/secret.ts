@@ -1,5 +1,3 @@
-import { z } from 'zod'
-
 /**
  * A text that must not be seen. However it is printed, serialised or inspected, it shows `[secret]`; only `reveal` gives
  * the text, so every place that does can be found by that word.
@@ -23,9 +21,3 @@ export class Secret {
     return '[secret]'
   }
 }
-
-/** A secret in a file of configuration: text once `${ENV}` and `{ file: … }` have been resolved. */
-export const secret = z
-  .string()
-  .min(1)
-  .transform(text => new Secret(text))

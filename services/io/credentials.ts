@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { Secret } from '../../schemas/secret.ts'
 import type { Settings } from './config-settings.ts'
 import { replaceFile } from './epoch.ts'
 import { Fault, textOf } from './fault.ts'
-import { newAgentKey } from './keys.ts'
+import { mintAdminToken, mintAgentKey, mintSecret } from './mint.ts'
 
 /** What a first start makes and every later one uses again. */
 export type Credentials = {
@@ -33,7 +32,7 @@ export function openCredentials(settings: Pick<Settings, 'dataDir' | 'adminToken
   fs.mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 })
   const file = fileIn(settings.dataDir)
   const before = read(file)
-  const adminToken = settings.adminToken === null ? { adminToken: before?.adminToken ?? `sla_${random()}` } : {}
+  const adminToken = settings.adminToken === null ? { adminToken: before?.adminToken ?? mintAdminToken() } : {}
   const stored: Stored = before === null ? make(file, adminToken) : { ...before, ...adminToken }
   const isNew = stored.adminToken !== undefined && stored.adminToken !== before?.adminToken
   if (before !== null && isNew) replaceFile(file, `${JSON.stringify(stored, null, 2)}\n`, 0o600)
@@ -51,7 +50,7 @@ export function readCredentials(settings: Pick<Settings, 'dataDir' | 'adminToken
 function revealed(stored: Stored, given: Secret | null): Credentials {
   return {
     // Where neither the file nor the environment has one, nobody is admin: a token that was never told opens nothing.
-    adminToken: given ?? new Secret(stored.adminToken ?? random()),
+    adminToken: given ?? new Secret(stored.adminToken ?? mintAdminToken()),
     agentKey: new Secret(stored.agentKey),
     warehouse: { sluice: new Secret(stored.warehouse.sluice), analyst: new Secret(stored.warehouse.analyst) },
   }
@@ -59,7 +58,11 @@ function revealed(stored: Stored, given: Secret | null): Credentials {
 
 /** Of several processes that start together on a new directory, one makes the file and the others read it. */
 function make(file: string, adminToken: Pick<Stored, 'adminToken'>): Stored {
-  const fresh: Stored = { ...adminToken, agentKey: newAgentKey(), warehouse: { sluice: random(), analyst: random() } }
+  const fresh: Stored = {
+    ...adminToken,
+    agentKey: mintAgentKey(),
+    warehouse: { sluice: mintSecret(), analyst: mintSecret() },
+  }
   const mine = `${file}.${process.pid}`
   fs.writeFileSync(mine, `${JSON.stringify(fresh, null, 2)}\n`, { mode: 0o600, flush: true })
   try {
@@ -108,5 +111,4 @@ function isStored(value: unknown): value is Stored {
 }
 
 const fileIn = (dataDir: string): string => path.join(dataDir, 'credentials.json')
-const random = (): string => randomBytes(24).toString('hex')
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'

@@ -1,11 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { formatAgentKey, type KeyOwner, type KeyView } from '../../schemas/agent-key.ts'
+import { createHash } from 'node:crypto'
+import type { KeyOwner, KeyView } from '../../schemas/agent-key.ts'
 import { formatEventId } from '../../schemas/envelope.ts'
 import { decodeRaw, encode, type Message } from '../../schemas/events.ts'
 import { type KeyFact, keyFact } from '../../schemas/key.ts'
 import { topics } from '../../schemas/topics.ts'
 import { Fault } from './fault.ts'
 import type { EventLog } from './log/port.ts'
+import { mintAgentKey, mintId } from './mint.ts'
 
 /**
  * Agents' keys are facts on `sluice.config`: `key.created` with the hash of the key, `key.revoked`. A key is revoked for
@@ -24,15 +25,12 @@ export type KeyRow = {
 /** SHA-256 in hex of the whole key, as the client sends it. */
 export const hashOfKey = (key: string): string => createHash('sha256').update(key).digest('hex')
 
-export const newAgentKey = (id = randomBytes(6).toString('hex')): string =>
-  formatAgentKey({ id, secret: randomBytes(24).toString('hex') })
-
 /** Resolves once the fact is on disk (or on all in-sync replicas). The key is told here and never again. */
 export async function createKey(log: EventLog, agent: string): Promise<{ readonly id: string; readonly key: string }> {
   if (!/^[\w.@:-]{1,128}$/.test(agent))
     throw new Fault('invalid_agent', 'An agent has a name of up to 128 letters, digits, dots and dashes.')
-  const id = randomBytes(6).toString('hex')
-  const key = newAgentKey(id)
+  const id = mintId()
+  const key = mintAgentKey(id)
   await write(log, { type: 'key.created', key_id: id, agent, hash: hashOfKey(key) })
   return { id, key }
 }

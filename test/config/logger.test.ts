@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Secret } from '../../schemas/secret.ts'
-import { newAgentKey } from '../../services/io/keys.ts'
 import { openLogger } from '../../services/io/logger.ts'
 import { readable } from '../../services/io/logger-readable.ts'
+import { mintAgentKey } from '../../services/io/mint.ts'
 
 function logged(secrets: readonly Secret[] = []) {
   const lines: string[] = []
@@ -12,7 +12,7 @@ function logged(secrets: readonly Secret[] = []) {
 }
 
 test('no key is in a line of the log, however it got there', () => {
-  const key = newAgentKey()
+  const key = mintAgentKey()
   const odd = 'pass"word\\1'
   const { logger, lines } = logged([new Secret(odd)])
   logger.info({ headers: { authorization: `Bearer ${key}`, 'x-api-key': key } }, 'a')

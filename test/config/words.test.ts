@@ -6,7 +6,8 @@ import { parseDuration, spanMs } from '../../schemas/duration.ts'
 import { mayUse } from '../../services/core/access.ts'
 import { matches } from '../../services/core/glob.ts'
 import { listedKeys } from '../../services/core/keys.ts'
-import { hashOfKey, newAgentKey } from '../../services/io/keys.ts'
+import { hashOfKey } from '../../services/io/keys.ts'
+import { mintAgentKey } from '../../services/io/mint.ts'
 import { nearest } from '../../services/io/nearest.ts'
 
 const spans: readonly (readonly [string, number])[] = [
@@ -90,7 +91,7 @@ test('deny wins, and once allow is there the rest is denied', () => {
 })
 
 test('a key that is made can be read, and is found under its agent by its hash alone', () => {
-  const key = newAgentKey()
+  const key = mintAgentKey()
   assert.match(parseAgentKey(key)?.id ?? '', /^[0-9a-f]{12}$/)
   const view = listedKeys(new Map([['a', { keys: [`sha256:${hashOfKey(key)}`] }]]))
   assert.equal(view.find(hashOfKey(key))?.agent, 'a')

@@ -1,0 +1,46 @@
+import type { Command } from './command.ts'
+
+type Entry = {
+  readonly name: string
+  readonly usage: string
+  /** One line, for `sluice help`; absent: not for people. */
+  readonly says?: string
+  readonly load: () => Promise<{ readonly command: Command }>
+}
+
+/** Every command is a file and a line here. Each is loaded when it is run, so none pays for the others. */
+export const commands: readonly Entry[] = [
+  {
+    name: 'start',
+    usage: 'start [gateway|enforcer|sink|warehouse …]',
+    says: 'run all roles of this machine, or those that are named',
+    load: () => import('./start.ts'),
+  },
+  {
+    name: 'keys',
+    usage: 'keys create --agent A | list | revoke <id>',
+    says: "make, list and revoke agents' keys",
+    load: () => import('./keys.ts'),
+  },
+  {
+    name: 'sql',
+    usage: 'sql "<query>" [--json] [--user analyst|sluice] [--param name=value]',
+    says: 'ask ClickHouse; `-` reads the query from standard input',
+    load: () => import('./sql.ts'),
+  },
+  {
+    name: 'tail',
+    usage: 'tail [--topic events] [--from earliest|latest|5m] [--no-follow] [--json]',
+    says: 'print what is written to the log as it comes',
+    load: () => import('./tail.ts'),
+  },
+  {
+    name: 'kafka',
+    usage: 'kafka [--dir .kafka] [--port 9092]',
+    says: 'run a real Apache Kafka for development',
+    load: () => import('./kafka.ts'),
+  },
+  { name: 'version', usage: 'version [--json]', says: 'print the version', load: () => import('./version.ts') },
+  { name: 'help', usage: 'help [command]', says: 'print this', load: () => import('./help.ts') },
+  { name: 'role', usage: 'role <roles> --slot N', load: () => import('./role.ts') },
+]

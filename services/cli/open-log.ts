@@ -1,0 +1,62 @@
+import path from 'node:path'
+import type { Settings } from '../io/config-settings.ts'
+import type { FileLogOptions } from '../io/log/file/file.ts'
+import type { KafkaLogOptions } from '../io/log/kafka/kafka.ts'
+import type { EventLog } from '../io/log/port.ts'
+import type { Logger } from '../io/logger.ts'
+import { openLogger } from '../io/logger.ts'
+
+/** The log where all roles meet: Kafka where brokers are named, else files under the data directory. */
+export async function openSharedLog(settings: Settings, clientId: string, logger: Logger): Promise<EventLog> {
+  if (settings.kafka === null) return openFiles(settings, logger)
+  const { openKafkaLog } = await import('../io/log/kafka/kafka.ts')
+  const { brokers, ssl, sasl } = settings.kafka
+  return openKafkaLog({
+    brokers,
+    clientId,
+    log: logger,
+    ssl,
+    // The three mechanisms have one shape, which the client's type tells three times.
+    ...(sasl === null
+      ? {}
+      : { sasl: { ...sasl, password: sasl.password.reveal() } as NonNullable<KafkaLogOptions['sasl']> }),
+  })
+}
+
+/**
+ * The log next to this process: with Kafka what a gateway writes first and ships from, else the log itself. Nothing of it
+ * is deleted before those in `waitFor` have passed it, nor where the policy is not known (a command that only reads).
+ */
+export async function openFiles(
+  settings: Settings,
+  logger: Logger,
+  policy: FilePolicy | null = null,
+): Promise<EventLog> {
+  const { openFileLog } = await import('../io/log/file/file.ts')
+  return openFileLog({
+    dir: path.join(settings.dataDir, settings.kafka === null ? 'log' : 'spool'),
+    onFault: fault => logger.error({ err: fault, code: fault.code }, 'the log on this disk has a fault'),
+    ...policy,
+  })
+}
+
+type FilePolicy = Pick<FileLogOptions, 'durability' | 'maxBytes' | 'retentionMs' | 'waitFor'>
+
+/** Opens the shared log for one act of a command and closes it again. */
+export async function withLog<Answer>(
+  settings: Settings,
+  clientId: string,
+  act: (log: EventLog) => Promise<Answer>,
+): Promise<Answer> {
+  const { logger, flush } = openLogger({
+    name: 'cli',
+    level: settings.logLevel === 'info' ? 'warn' : settings.logLevel,
+  })
+  const log = await openSharedLog(settings, clientId, logger)
+  try {
+    return await act(log)
+  } finally {
+    await log.close()
+    flush()
+  }
+}

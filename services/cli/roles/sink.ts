@@ -1,0 +1,70 @@
+import { topics } from '../../../schemas/topics.ts'
+import { openClickHouse } from '../../io/clickhouse/client.ts'
+import { migrate } from '../../io/clickhouse/migrate.ts'
+import { loadConfig } from '../../io/config.ts'
+import type { ClickHouseSettings, Settings } from '../../io/config-settings.ts'
+import { type Credentials, openCredentials } from '../../io/credentials.ts'
+import { textOf } from '../../io/fault.ts'
+import { startSink } from '../../sink/sink.ts'
+import { openSharedLog } from '../open-log.ts'
+import type { RoleContext, StartRole } from './role.ts'
+
+/** The topics whose records are rows of `events`. */
+const stored = [topics.events.name]
+
+const dayMs = 86_400_000
+/** The warehouse starts beside the sink and is there within a second; a server may be away for longer. */
+const knockMs = { first: 50, last: 2_000 }
+
+export const start: StartRole = async context => {
+  const { settings, env, logger } = context
+  const config = loadConfig(settings, env)
+  const where = clickhouseOf(settings, openCredentials(settings).credentials)
+  const log = await openSharedLog(settings, 'sink', logger)
+  for (const difference of await log.ensure(Object.values(topics))) logger.warn(difference)
+  await prepared(context, where, Math.max(1, Math.ceil(config.retention.rows / dayMs)))
+  const clickhouse = openClickHouse(where)
+  const sink = startSink({ log, clickhouse, topics: stored, logger })
+  // What trying again does not mend is a crash: the supervisor sees it, and starts another.
+  sink.ended.catch(error => {
+    throw error
+  })
+  return {
+    async close() {
+      await sink.close()
+      await clickhouse.close()
+      await log.close()
+    },
+  }
+}
+
+/** The schema, as soon as ClickHouse answers. */
+async function prepared({ logger }: RoleContext, where: ClickHouseSettings, days: number): Promise<void> {
+  for (let waitMs = knockMs.first; ; waitMs = Math.min(waitMs * 2, knockMs.last)) {
+    try {
+      const applied = await migrate(where, { days, rollupDays: Math.max(days, 400) })
+      if (applied.length > 0) logger.info({ applied }, 'the schema of ClickHouse is made')
+      return
+    } catch (error) {
+      if (!isAway(error)) throw error
+      if (waitMs >= knockMs.last) logger.warn(`ClickHouse at ${where.url} does not answer yet: ${textOf(error)}`)
+      await new Promise(resolve => setTimeout(resolve, waitMs))
+    }
+  }
+}
+
+const isAway = (error: unknown): boolean =>
+  /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EPIPE)$/.test(
+    String((error as NodeJS.ErrnoException).code),
+  ) || /socket hang up|timeout/i.test(textOf(error))
+
+function clickhouseOf(settings: Settings, credentials: Credentials): ClickHouseSettings {
+  return (
+    settings.clickhouse ?? {
+      url: `http://127.0.0.1:${settings.warehousePort}`,
+      user: 'sluice',
+      password: credentials.warehouse.sluice,
+      database: 'sluice',
+    }
+  )
+}
