@@ -10,9 +10,10 @@ import { topics } from '../../schemas/topics.ts'
 import { type Gateway, startGateway } from '../../services/gateway/gateway.ts'
 import { parseConfig } from '../../services/io/config.ts'
 import { nextLife } from '../../services/io/epoch.ts'
-import { hashOfKey, newAgentKey } from '../../services/io/keys.ts'
+import { hashOfKey } from '../../services/io/keys.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
 import type { EventLog } from '../../services/io/log/port.ts'
+import { mintAgentKey } from '../../services/io/mint.ts'
 import { until } from './until.ts'
 
 /** A gateway in this process, on a real socket and a real file log in a directory of its own. */
@@ -40,7 +41,7 @@ export type GatewayTestOptions = {
 
 export async function startTestGateway(t: TestContext, options: GatewayTestOptions = {}): Promise<TestGateway> {
   const dataDir = options.dataDir ?? fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-gateway-'))
-  const key = options.key ?? newAgentKey()
+  const key = options.key ?? mintAgentKey()
   const given = options.config ?? {}
   const agents = { tester: { keys: [`sha256:${hashOfKey(key)}`] }, ...(given['agents'] as object | undefined) }
   const config = parseConfig(stringify({ ...given, agents }), null, {})
