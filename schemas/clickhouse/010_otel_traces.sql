@@ -1,0 +1,110 @@
+-- Calls and runs as spans, in the shape of the table that the OpenTelemetry collector's ClickHouse exporter writes, so that
+-- dashboards made for it open. A trace is a tree of runs; a run is a span under the run that spawned it, a call a span
+-- under its run. The caller's own trace (traceparent) is a link, for one tree may be called from many traces.
+CREATE VIEW IF NOT EXISTS otel_traces
+(
+  Timestamp DateTime64(9) COMMENT 'Start of the span',
+  TraceId String COMMENT 'MD5 of root_run_id, hex',
+  SpanId String COMMENT 'First half of the MD5 of the event id, or of the run id for a run''s own span, hex',
+  ParentSpanId String COMMENT 'Span of the run, or of the parent run; empty for the root run',
+  TraceState String COMMENT 'Always empty',
+  SpanName LowCardinality(String) COMMENT 'Operation and model, tool or agent, e.g. chat gpt-4o-mini',
+  SpanKind LowCardinality(String) COMMENT 'Client for a call, Internal for a run',
+  ServiceName LowCardinality(String) COMMENT 'The agent',
+  ResourceAttributes Map(LowCardinality(String), String) COMMENT 'service.name, service.namespace (team)',
+  ScopeName String COMMENT 'Always sluice',
+  ScopeVersion String COMMENT 'Always empty',
+  SpanAttributes Map(LowCardinality(String), String) COMMENT 'gen_ai.* of OpenTelemetry and sluice.* beside it; what is not known is left out',
+  Duration UInt64 COMMENT 'Nanoseconds',
+  StatusCode LowCardinality(String) COMMENT 'Ok, Error or Unset',
+  StatusMessage String COMMENT 'Reason or kind of error',
+  `Events.Timestamp` Array(DateTime64(9)) COMMENT 'Time of first content, where it is known',
+  `Events.Name` Array(LowCardinality(String)) COMMENT 'gen_ai.first_token',
+  `Events.Attributes` Array(Map(LowCardinality(String), String)) COMMENT 'Empty maps',
+  `Links.TraceId` Array(String) COMMENT 'The caller''s trace, where it named one',
+  `Links.SpanId` Array(String) COMMENT 'The caller''s span',
+  `Links.TraceState` Array(String) COMMENT 'Empty texts',
+  `Links.Attributes` Array(Map(LowCardinality(String), String)) COMMENT 'Empty maps'
+)
+AS SELECT
+  toDateTime64(started_at, 9) AS Timestamp,
+  lower(hex(MD5(root_run_id))) AS TraceId,
+  substring(lower(hex(MD5(event_id))), 1, 16) AS SpanId,
+  substring(lower(hex(MD5(run_id))), 1, 16) AS ParentSpanId,
+  '' AS TraceState,
+  CAST(trimRight(concat(operation, ' ', multiIf(kind = 'tool', tool, kind = 'agent', peer_agent, model != '', model, model_requested))), 'LowCardinality(String)') AS SpanName,
+  CAST('Client', 'LowCardinality(String)') AS SpanKind,
+  agent AS ServiceName,
+  CAST(map('service.name', agent, 'service.namespace', team), 'Map(LowCardinality(String), String)') AS ResourceAttributes,
+  'sluice' AS ScopeName,
+  '' AS ScopeVersion,
+  CAST(mapFilter((k, v) -> v != '', map(
+    'gen_ai.operation.name', toString(operation),
+    'gen_ai.provider.name', toString(provider),
+    'gen_ai.request.model', toString(model_requested),
+    'gen_ai.response.model', toString(model),
+    'gen_ai.response.id', response_id,
+    'gen_ai.response.finish_reasons', toString(finish_reason),
+    'gen_ai.usage.input_tokens', ifNull(toString(input_tokens), ''),
+    'gen_ai.usage.output_tokens', ifNull(toString(output_tokens), ''),
+    'gen_ai.usage.cache_read.input_tokens', ifNull(toString(cache_read_tokens), ''),
+    'gen_ai.usage.cache_creation.input_tokens', ifNull(toString(cache_write_tokens), ''),
+    'gen_ai.conversation.id', session_id,
+    'gen_ai.agent.name', if(kind = 'agent', toString(peer_agent), toString(agent)),
+    'gen_ai.tool.name', toString(tool),
+    'gen_ai.tool.call.id', tool_call_id,
+    'error.type', if(outcome IN ('success', ''), '', if(error_type != '', toString(error_type), if(reason != '', toString(reason), toString(outcome)))),
+    'http.response.status_code', ifNull(toString(http_status), ''),
+    'enduser.id', user,
+    'sluice.run.id', run_id,
+    'sluice.root_run.id', root_run_id,
+    'sluice.request.id', request_id,
+    'sluice.step', if(step = 0, '', toString(step)),
+    'sluice.task', task,
+    'sluice.outcome', toString(outcome),
+    'sluice.cost_nano_usd', ifNull(toString(cost_nano_usd), ''),
+    'sluice.rule', toString(rule)
+  )), 'Map(LowCardinality(String), String)') AS SpanAttributes,
+  toUInt64(greatest(0, dateDiff('millisecond', started_at, ts))) * 1000000 AS Duration,
+  CAST(multiIf(outcome = 'success', 'Ok', outcome = '', 'Unset', 'Error'), 'LowCardinality(String)') AS StatusCode,
+  if(outcome IN ('success', ''), '', if(reason != '', toString(reason), toString(error_type))) AS StatusMessage,
+  if(ttft_ms IS NULL, [], [toDateTime64(started_at, 9) + toIntervalMillisecond(toInt64(assumeNotNull(ttft_ms)))]) AS `Events.Timestamp`,
+  CAST(if(ttft_ms IS NULL, [], ['gen_ai.first_token']), 'Array(LowCardinality(String))') AS `Events.Name`,
+  CAST(if(ttft_ms IS NULL, [], [map()]), 'Array(Map(LowCardinality(String), String))') AS `Events.Attributes`,
+  if(trace_id = '', [], [trace_id]) AS `Links.TraceId`,
+  if(trace_id = '', [], [parent_span_id]) AS `Links.SpanId`,
+  if(trace_id = '', [], ['']) AS `Links.TraceState`,
+  CAST(if(trace_id = '', [], [map()]), 'Array(Map(LowCardinality(String), String))') AS `Links.Attributes`
+FROM events AS e
+WHERE kind IN ('llm', 'tool', 'agent')
+UNION ALL
+SELECT
+  toDateTime64(assumeNotNull(started_at), 9),
+  lower(hex(MD5(root_run_id))),
+  substring(lower(hex(MD5(run_id))), 1, 16),
+  if(parent_run_id = '', '', substring(lower(hex(MD5(parent_run_id))), 1, 16)),
+  '',
+  CAST(concat('run ', agent), 'LowCardinality(String)'),
+  CAST('Internal', 'LowCardinality(String)'),
+  CAST(agent, 'LowCardinality(String)'),
+  CAST(map('service.name', agent, 'service.namespace', team), 'Map(LowCardinality(String), String)'),
+  'sluice',
+  '',
+  CAST(mapFilter((k, v) -> v != '', map(
+    'gen_ai.operation.name', 'invoke_agent',
+    'gen_ai.agent.name', agent,
+    'enduser.id', user,
+    'sluice.run.id', run_id,
+    'sluice.root_run.id', root_run_id,
+    'sluice.run.state', state,
+    'sluice.task', task,
+    'sluice.cost_nano_usd', toString(cost_nano_usd),
+    'sluice.tree_cost_nano_usd', toString(tree_cost_nano_usd)
+  )), 'Map(LowCardinality(String), String)'),
+  toUInt64(greatest(0, dateDiff('millisecond', assumeNotNull(started_at), assumeNotNull(last_at)))) * 1000000,
+  CAST(multiIf(state IN ('killed', 'expired'), 'Error', state = 'finished', 'Ok', 'Unset'), 'LowCardinality(String)'),
+  reason,
+  [], [], [], [], [], [], []
+FROM runs
+WHERE started_at IS NOT NULL
+COMMENT 'Calls and runs as spans, in the shape of the OpenTelemetry ClickHouse exporter';
