@@ -86,7 +86,7 @@ export class FileWriter implements Writer {
   #reasonToRefuse(bound: number): Fault | null {
     if (this.#closed !== null) return new Fault('log_closed', 'The log was closed.')
     if (this.#tail.broken !== null) return this.#tail.broken
-    if (bound > maxRecordBytes) return new Fault('log_record_too_large', `A record is above ${maxRecordBytes} bytes.`)
+    if (bound > maxRecordBytes) return new Fault('log_refused', `A record is above ${maxRecordBytes} bytes.`)
     if (this.#tail.bytes + this.#length + bound <= this.#maxBytes) return null
     this.#onPressure()
     const message = `The log holds ${this.#tail.bytes} bytes of the ${this.#maxBytes} it may.`
@@ -96,7 +96,7 @@ export class FileWriter implements Writer {
   #refuse(fault: Fault, done: Done | undefined): void {
     this.#writeOut()
     // A record that will never fit does not spoil the turn for others.
-    if (fault.code !== 'log_record_too_large') this.#refusal = fault
+    if (fault.code !== 'log_refused') this.#refusal = fault
     this.#groups.push({ dones: [done], first: 0, since: Date.now(), fault })
   }
 
