@@ -1,0 +1,161 @@
+import { memberSpan, spliced, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
+import { type Asked, asked, nothingAsked, positive } from './asking.ts'
+import type { AnswerReader } from './findings.ts'
+import { get, isObject, text } from './json.ts'
+import { meterOf } from './meter.ts'
+import { chatReader } from './openai-chat.ts'
+import { responsesReader } from './openai-responses.ts'
+import { takeUsage } from './openai-usage.ts'
+import type { Ask, Prepared, Protocol, Refusal, Route } from './protocol.ts'
+import { eventOf, refusalAnswer } from './refusal.ts'
+import { doorsOf } from './routes.ts'
+
+const routes: readonly Route[] = [
+  { method: 'POST', path: '/v1/chat/completions', operation: 'chat', shape: 'chat' },
+  { method: 'POST', path: '/v1/responses', operation: 'chat', shape: 'responses' },
+  { method: 'GET', path: '/v1/responses/{id}', operation: 'retrieve', shape: 'responses' },
+  { method: 'POST', path: '/v1/embeddings', operation: 'embeddings', shape: 'embeddings' },
+  { method: 'GET', path: '/v1/models', operation: 'list_models', shape: 'models' },
+  { method: 'GET', path: '/v1/models/{id+}', operation: 'get_model', shape: 'models' },
+]
+
+/** OpenAI's protocol, which most vendors speak. A `baseUrl` ends in `/v1`, as it does in OpenAI's own SDK. */
+export const openai: Protocol = {
+  name: 'openai',
+  routes,
+  doors: doorsOf(routes, { versions: ['/v1'], versionInBaseUrl: true }),
+
+  ask(matched, body, bytes, query) {
+    const { route } = matched
+    if (route.method === 'GET') return { ...nothingAsked, stream: /(^|&)stream=true(&|$)/.test(query ?? '') }
+    return askOf(route, body, asked(body, bytes === undefined ? null : twiceIn(bytes, watched)))
+  },
+
+  prepare(matched, ask, bytes) {
+    return matched.route.shape === 'chat' && ask.stream ? withUsage(bytes) : { bytes, hideUsage: false }
+  },
+
+  withModel: (matched, bytes, model) => ({
+    bytes: matched.route.method === 'GET' ? bytes : withMember(bytes, ['model'], JSON.stringify(model)),
+    upstreamPath: matched.upstreamPath,
+  }),
+
+  meter: (matched, _ask, head, options) => meterOf(readers[matched.route.shape] ?? modelsReader, head, options),
+
+  refusal: refusal => refusalAnswer(refusal, { error: errorOf(refusal) }),
+
+  streamError(matched, refusal) {
+    const error = errorOf(refusal)
+    if (matched.route.shape !== 'responses') return eventOf({ error })
+    const { code, message, param } = error
+    return eventOf({ type: 'error', code, message, param, sequence_number: 0, error }, 'error')
+  },
+
+  modelList: models => ({
+    object: 'list',
+    data: models.map(id => ({ id, object: 'model', created: 0, owned_by: 'sluice' })),
+  }),
+}
+
+/** What we act on; in a text where one of these stands twice, we and the provider could act on different values. */
+const watched = wanted(
+  'model',
+  'stream',
+  'stream_options',
+  'n',
+  'max_tokens',
+  'max_completion_tokens',
+  'max_output_tokens',
+  'previous_response_id',
+  'messages',
+  'input',
+  'tools',
+)
+
+function askOf(route: Route, body: unknown, it: Asked): Ask {
+  const model = it.model()
+  const stream = it.flag('stream')
+  if (route.shape === 'embeddings') return { ...nothingAsked, model, invalid: it.invalid() }
+  const limits =
+    route.shape === 'chat'
+      ? [it.whole('max_completion_tokens'), it.whole('max_tokens')]
+      : [it.whole('max_output_tokens')]
+  const known = limits.filter(limit => limit !== null)
+  return {
+    model,
+    stream,
+    // Two limits are one too many; the larger is the one that cannot be exceeded.
+    maxTokens: known.length === 0 ? null : Math.max(...known),
+    choices: route.shape === 'chat' ? positive(it.whole('n')) : 1,
+    previousResponseId: text(get(body, 'previous_response_id')),
+    invalid: it.invalid(),
+  }
+}
+
+/** Asks for usage on the client's behalf, unless it has done so itself. Nothing else of the text changes. */
+function withUsage(bytes: Buffer): Prepared {
+  const options = memberSpan(bytes, 'stream_options')
+  if (options === null) return { bytes, hideUsage: false }
+  const told = { bytes: withMember(bytes, ['stream_options', 'include_usage'], 'true'), hideUsage: true }
+  if (options === 'absent') return told
+  const first = bytes[options.start]
+  if (first === openBrace) {
+    const flag = memberSpan(bytes, 'include_usage', options)
+    if (flag === null) return { bytes, hideUsage: false }
+    return flag !== 'absent' && bytes[flag.start] === letterT ? { bytes, hideUsage: false } : told
+  }
+  // `null` and `false` mean none; anything else is a mistake, about which the provider has something to say.
+  if (first !== letterN && first !== letterF) return { bytes, hideUsage: false }
+  return { bytes: spliced(bytes, options, '{"include_usage":true}'), hideUsage: true }
+}
+
+const openBrace = 0x7b
+const letterF = 0x66
+const letterN = 0x6e
+const letterT = 0x74
+
+/** Vectors are long, and say nothing of what they cost. */
+const embeddingsReader: AnswerReader = {
+  bulk: ['data'],
+  array: false,
+  whole(document, found) {
+    found.model = text(get(document, 'model'))
+    found.responseId = text(get(document, 'id'))
+    takeUsage(found, get(document, 'usage'))
+    found.recognised = get(document, 'data') !== undefined
+    found.ended = true
+  },
+  written() {},
+  event: () => false,
+}
+
+const modelsReader: AnswerReader = {
+  bulk: [],
+  array: false,
+  whole(document, found) {
+    found.recognised = found.ended = isObject(document)
+  },
+  written() {},
+  event: () => false,
+}
+
+const readers: Readonly<Record<string, AnswerReader>> = {
+  chat: chatReader,
+  responses: responsesReader,
+  embeddings: embeddingsReader,
+}
+
+/** OpenAI's words; it has no own for a call that is too dear, beyond the one for a quota that is used up. */
+function errorOf(refusal: Refusal) {
+  const { status, message, code, facts } = refusal
+  return { param: null, ...facts, message, type: typeOf(status), code }
+}
+
+function typeOf(status: number): string {
+  if (status === 401) return 'authentication_error'
+  if (status === 402) return 'insufficient_quota'
+  if (status === 403 || status === 423) return 'permission_error'
+  if (status === 429) return 'rate_limit_error'
+  if (status === 503) return 'overloaded_error'
+  return status >= 500 ? 'api_error' : 'invalid_request_error'
+}
