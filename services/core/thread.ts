@@ -1,0 +1,192 @@
+import type { History, Turn } from './turn.ts'
+
+/**
+ * Which conversation a request continues, read from the conversation itself.
+ *
+ * Every answered request leaves a knot: how many turns it had, a chained hash of them, and what was answered. A later
+ * request is tied to a knot by, strongest first, an id that the provider made (a tool call's, an item's, a signature); by
+ * the words of the answer at the same place behind the same turns; by beginning with the same turns. Looked at from its
+ * end, so that the work grows with what is new and not with the history.
+ *
+ * Nothing ties a request that only begins like another one did: two runs that start with the same words stay two.
+ */
+export type Knot = {
+  readonly runId: string
+  /** How many turns the request had; the answer stands at this place when it is sent back. */
+  readonly length: number
+  /** Hashes of the first and the last turn, and of all of them, chained. */
+  readonly first: string
+  readonly last: string
+  readonly chain: string
+  /** The answer's words and calls, without ids. */
+  readonly answer: string | null
+  /** The number of knots that continue this one. */
+  continued: number
+  /** Rises with every knot. */
+  readonly order: number
+}
+
+/** Finds knots by key; whoever keeps it bounds it. */
+export type Knots = {
+  readonly get: (key: string) => readonly Knot[]
+  readonly add: (key: string, knot: Knot) => void
+}
+
+export type Digest = (text: string) => string
+
+/** How a request was tied, and to what. `length` of the knot is where the new turns begin, its answer among them. */
+export type Tie = { readonly knot: Knot; readonly by: 'id' | 'answer' | 'prefix' }
+
+/** Turns looked at for ids from the end backwards; one step rarely adds more than a handful. */
+const lookBack = 64
+
+/** `scope`: whose conversations may be tied at all; never across agents. */
+export function findTie(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
+  return (
+    byId(knots, scope, history, digest) ??
+    byAnswer(knots, scope, history, digest) ??
+    byPrefix(knots, scope, history, digest)
+  )
+}
+
+/**
+ * The knot of a request that has been answered.
+ *
+ * @param parent what it was tied to: its chain is continued, so only new turns are hashed
+ */
+export function tieKnot(
+  knots: Knots,
+  scope: string,
+  history: History,
+  answer: readonly Turn[],
+  about: { readonly runId: string; readonly parent: Knot | null; readonly order: number },
+  digest: Digest,
+): Knot {
+  const { parent } = about
+  const from = parent !== null && parent.length <= history.length ? parent.length : 0
+  let chain = from === 0 ? '' : (parent?.chain ?? '')
+  for (let at = from; at < history.length; at++) chain = digest(chain + digest(history.turn(at).text))
+  const knot: Knot = {
+    runId: about.runId,
+    length: history.length,
+    first: firstOf(history, digest),
+    last: history.length === 0 ? '' : digest(history.turn(history.length - 1).text),
+    chain,
+    answer: answer.length === 0 ? null : digest(saying(answer)),
+    continued: 0,
+    order: about.order,
+  }
+  if (parent !== null) parent.continued++
+  if (history.length > 0) knots.add(prefixKey(scope, chain), knot)
+  if (knot.answer !== null && saying(answer) !== '') knots.add(answerKey(scope, knot.answer), knot)
+  for (const turn of answer) for (const id of turn.ids) knots.add(idKey(scope, id), knot)
+  return knot
+}
+
+const idKey = (scope: string, id: string) => `${scope} i ${id}`
+const answerKey = (scope: string, answer: string) => `${scope} a ${answer}`
+const prefixKey = (scope: string, chain: string) => `${scope} p ${chain}`
+
+function byId(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
+  for (let at = history.length - 1; at >= Math.max(0, history.length - lookBack); at--)
+    for (const id of history.turn(at).ids) {
+      const found = knots
+        .get(idKey(scope, id))
+        .filter(knot => isUnlikely(id) || knot.first === firstOf(history, digest))
+      if (found.length > 0) return { knot: best(found, history, digest), by: 'id' }
+    }
+  return null
+}
+
+function byAnswer(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
+  const group = lastSaid(history)
+  if (group === null) return null
+  const { from, to } = group
+  const turns = Array.from({ length: to - from }, (_, i) => history.turn(from + i))
+  // A client may put turns of its own behind the model's: then the first alone is the answer.
+  for (const said of turns.length > 1 ? [turns, turns.slice(0, 1)] : [turns]) {
+    const words = saying(said)
+    if (words === '') continue
+    const found = knots
+      .get(answerKey(scope, digest(words)))
+      .filter(
+        knot =>
+          knot.length === from &&
+          knot.first === firstOf(history, digest) &&
+          (from === 0 || knot.last === digest(history.turn(from - 1).text)),
+      )
+    if (found.length === 0) continue
+    const runs = new Set(found.map(knot => knot.runId))
+    // Alike at both ends is not alike in between: where there is a choice, all of it is compared.
+    const same = runs.size === 1 ? found : found.filter(knot => knot.chain === chainOf(history, from, digest).at(-1))
+    if (same.length > 0) return { knot: best(same, history, digest), by: 'answer' }
+  }
+  return null
+}
+
+function byPrefix(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
+  // The whole request sent again is another run that starts alike, unless the model had said something in it already.
+  const repeated = lastSaid(history) !== null
+  const chains = chainOf(history, history.length, digest)
+  for (let length = repeated ? history.length : history.length - 1; length > 0; length--) {
+    const found = knots.get(prefixKey(scope, chains[length - 1] ?? '')).filter(knot => knot.length === length)
+    if (found.length > 0) return { knot: best(found, history, digest), by: 'prefix' }
+  }
+  return null
+}
+
+/**
+ * Of knots that fit alike: whose answer follows, then whose turns lie before it, then the one that nobody has continued,
+ * then the latest.
+ */
+function best(found: readonly Knot[], history: History, digest: Digest): Knot {
+  const [only] = found
+  if (found.length === 1 && only !== undefined) return only
+  const score = (knot: Knot): number => {
+    const follows = knot.length < history.length ? history.turn(knot.length) : null
+    const answered = follows?.said === true && knot.answer === digest(saying([follows])) ? 4 : 0
+    const behind =
+      knot.length > 0 && knot.length <= history.length && knot.last === digest(history.turn(knot.length - 1).text)
+        ? 2
+        : 0
+    return answered + behind + (knot.continued === 0 ? 1 : 0)
+  }
+  return found.reduce((a, b) => {
+    const [ofA, ofB] = [score(a), score(b)]
+    return ofB > ofA || (ofB === ofA && b.order > a.order) ? b : a
+  })
+}
+
+/** The last turns in a row that the model said: [from, to). */
+function lastSaid(history: History): { readonly from: number; readonly to: number } | null {
+  let to = history.length
+  const floor = Math.max(0, history.length - lookBack)
+  while (to > floor && !history.turn(to - 1).said) to--
+  if (to === floor) return null
+  let from = to
+  while (from > floor && history.turn(from - 1).said) from--
+  return { from, to }
+}
+
+/** What was said, in one text: words and calls, without ids. */
+export const saying = (turns: readonly Turn[]): string =>
+  turns
+    .map(turn => `${turn.words}${turn.calls.map(call => `\n${call.name}(${call.args})`).join('')}`)
+    .join('')
+    .trim()
+
+const firstOf = (history: History, digest: Digest): string => (history.length === 0 ? '' : digest(history.turn(0).text))
+
+function chainOf(history: History, length: number, digest: Digest): readonly string[] {
+  const chains: string[] = []
+  let chain = ''
+  for (let at = 0; at < length; at++) {
+    chain = digest(chain + digest(history.turn(at).text))
+    chains.push(chain)
+  }
+  return chains
+}
+
+/** Long and mixed enough that two providers or frameworks do not make the same one: `call_1` is not. */
+const isUnlikely = (id: string): boolean =>
+  id.length >= 16 && /\d/.test(id) && /[a-z]/i.test(id) && new Set(id).size >= 10
