@@ -1,9 +1,8 @@
-import { withMember } from '../core/json-spans.ts'
 import type { Call } from './call.ts'
 import type { Outgoing } from './forward.ts'
 import { towardsClient, towardsProvider } from './headers.ts'
 import type { Target } from './policies.ts'
-import type { AnswerHead, Meter, Prepared } from './protocols/protocol.ts'
+import type { Addressed, AnswerHead, Meter, Prepared } from './protocols/protocol.ts'
 import { unread } from './unread.ts'
 
 /** What goes out for a call, target by target, and what of the answer goes back. */
@@ -13,30 +12,28 @@ export function outgoing(call: Call, timeoutMs: number, raw: readonly string[]):
   const opaque = matched.route.shape === 'passthrough'
   const prepared: Prepared = opaque ? { bytes: call.body, hideUsage: false } : protocol.prepare(matched, ask, call.body)
 
-  const inPath = matched.params['model'] !== undefined
-
-  const bodyFor = (target: Target): Buffer | null => {
-    if (door.method === 'GET' || prepared.bytes.length === 0) return null
-    if (target.model === null || inPath) return prepared.bytes
-    return withMember(prepared.bytes, ['model'], JSON.stringify(target.model))
-  }
-  const pathFor = (target: Target): string =>
-    target.model !== null && inPath
-      ? matched.route.path.replace('{model}', encodeURIComponent(target.model))
-      : matched.upstreamPath
+  const addressed = (target: Target): Addressed =>
+    target.model === null
+      ? { bytes: prepared.bytes, upstreamPath: matched.upstreamPath }
+      : protocol.withModel(matched, prepared.bytes, target.model)
 
   return {
     stream: ask.stream,
-    request: target => ({
-      method: door.method,
-      origin: target.provider.origin,
-      path: target.provider.basePath + pathFor(target) + door.query,
-      headers: towardsProvider(raw, target.provider.headers),
-      body: bodyFor(target),
-      timeoutMs: target.timeoutMs ?? timeoutMs,
-    }),
+    request(target) {
+      const { bytes, upstreamPath } = addressed(target)
+      return {
+        method: door.method,
+        origin: target.provider.origin,
+        path: target.provider.basePath + upstreamPath + door.query,
+        headers: towardsProvider(raw, target.provider.headers),
+        body: door.method === 'GET' || bytes.length === 0 ? null : bytes,
+        timeoutMs: target.timeoutMs ?? timeoutMs,
+      }
+    },
     meter: (_target: Target, head: AnswerHead): Meter =>
-      opaque ? unread() : protocol.meter(matched, ask, head, { hideUsage: prepared.hideUsage }),
+      opaque
+        ? unread()
+        : protocol.meter(matched, ask, head, { hideUsage: prepared.hideUsage, wholeEvents: ask.stream }),
     headers: (target, attempts, answer, decoded) => [
       ...towardsClient(answer, { decoded }),
       ...ownHeaders(call),

@@ -8,7 +8,6 @@ import { type Door, doorOf } from './door.ts'
 import type { openForwarding } from './forward.ts'
 import type { Identities, Identity } from './identity.ts'
 import type { Metrics } from './metrics.ts'
-import { modelList } from './models.ts'
 import type { OpenCalls } from './open-calls.ts'
 import { outgoing } from './outgoing.ts'
 import type { Plan, Policies } from './policies.ts'
@@ -91,13 +90,13 @@ async function serveRead(
   const policies = pipeline.policies()
   const json = matched.route.method === 'GET' || matched.route.shape === 'passthrough' ? null : readJson(body)
   if (json !== null && 'unreadable' in json) return no(refusals.invalid(json.unreadable), protocol, { who, door })
-  const ask = protocol.ask(matched, json === null ? null : json.value)
+  const ask = protocol.ask(matched, json === null ? null : json.value, body, door.query)
   if (ask.invalid !== null) return no(refusals.invalid(ask.invalid), protocol, { who, door })
   if (matched.route.operation === 'list_models' && door.pinned === null)
     return caller.answer(
       200,
       answerHeaders(context.requestId),
-      modelList(protocol.name, policies.modelsFor(who.agent, protocol.name)),
+      Buffer.from(JSON.stringify(protocol.modelList(policies.modelsFor(who.agent, protocol.name)))),
     )
 
   const headers = told(caller.req.headers)
