@@ -7,7 +7,7 @@ export const latency: Measurement = {
   needs: 'proxy',
   run: async ground => {
     const knee = await kneeOf(ground, ground.gateway)
-    const rate = Math.round(knee / 3)
+    const rate = Math.round(knee.rate / 3)
     const seconds = ground.quick ? 2 : 8
     const targets = [ground.direct, ground.bare, ground.gateway] as const
     const rounds: (readonly [Percentiles, Percentiles, Percentiles])[] = []
@@ -24,12 +24,7 @@ export const latency: Measurement = {
     const added = (target: 1 | 2, share: keyof Percentiles): number => of(target, share) - of(0, share)
     const note = `open loop, median of ${rounds.length} rounds of ${seconds} s each, in turn`
     const figures: Figure[] = [
-      {
-        name: 'knee of the gateway',
-        value: knee,
-        unit: 'requests/s',
-        note: `highest open-loop rate with p99 ≤ ${KNEE_P99_MS} ms`,
-      },
+      { name: 'knee of the gateway', value: knee.rate, unit: 'requests/s', note: knee.note },
       { name: 'a third of the knee', value: rate, unit: 'requests/s', note },
       { name: 'upstream alone, p50', value: of(0, 'p50'), unit: 'ms' },
       { name: 'upstream alone, p99', value: of(0, 'p99'), unit: 'ms' },
@@ -51,14 +46,16 @@ const at = async (ground: Ground, target: Target, rate: number, seconds: number)
   clean(await ground.drive(target, { shape: { open: rate }, seconds }), target.name).latencyMs
 
 /** From a closed loop's throughput, which is about the capacity, downwards in steps until the latency is calm. */
-const kneeOf = async (ground: Ground, target: Target): Promise<number> => {
+const kneeOf = async (ground: Ground, target: Target): Promise<{ readonly rate: number; readonly note: string }> => {
   const seconds = ground.quick ? 2 : 5
   const { perSecond } = clean(await ground.drive(target, { shape: { closed: 32 }, seconds }), target.name)
-  for (const share of [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]) {
+  for (const share of [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]) {
     const rate = Math.round(perSecond * share)
     const loaded = await ground.drive(target, { shape: { open: rate }, seconds })
     const whole = loaded.failed === 0 && loaded.dropped === 0
-    if (whole && loaded.latencyMs.p99 <= KNEE_P99_MS) return rate
+    if (whole && loaded.latencyMs.p99 <= KNEE_P99_MS)
+      return { rate, note: `highest rate tried with p99 ≤ ${KNEE_P99_MS} ms` }
   }
-  throw new Error(`even a tenth of ${Math.round(perSecond)} requests/s has a p99 above ${KNEE_P99_MS} ms`)
+  // On a machine that is busy with other things no rate is calm. What follows is then an upper bound.
+  return { rate: Math.round(perSecond * 0.3), note: `no rate tried had p99 ≤ ${KNEE_P99_MS} ms: is the machine busy?` }
 }

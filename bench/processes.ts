@@ -55,6 +55,20 @@ export const cpuSeconds = (pid: number): number => {
   return (Number(user) + Number(system)) / 100
 }
 
+/** CPU seconds that this machine has spent on anything so far, and those it has spent on us and what we started. */
+export const machineSeconds = (): { readonly all: number; readonly ours: number } => {
+  const [, user, nice, system, _idle, _wait, irq, softirq, steal] = (
+    readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? ''
+  )
+    .split(/\s+/)
+    .map(Number)
+  const ours = [process.pid, ...descendants(process.pid).map(({ pid }) => pid)]
+  return {
+    all: [user, nice, system, irq, softirq, steal].reduce<number>((sum, ticks) => sum + (ticks ?? 0), 0) / 100,
+    ours: ours.reduce((sum, pid) => sum + (attempt(() => cpuSeconds(pid)) ?? 0), 0),
+  }
+}
+
 /** Resident megabytes: now, and at most since the process began. */
 export const memory = (pid: number): { readonly nowMb: number; readonly peakMb: number } => {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
@@ -80,8 +94,14 @@ export const descendants = (root: number): readonly { readonly pid: number; read
   }))
 }
 
+/** False also for one that has ended and whose parent has not asked yet. */
+export const running = (pid: number): boolean => {
+  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  return stat !== null && stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z'
+}
+
 /** A process may be gone between two looks. */
-const attempt = (read: () => string): string | null => {
+const attempt = <Read>(read: () => Read): Read | null => {
   try {
     return read()
   } catch {

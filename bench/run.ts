@@ -3,6 +3,7 @@ import { conditions, describe } from './conditions.ts'
 import { type Figure, lineOf } from './figures.ts'
 import { type Ground, layGround } from './ground.ts'
 import { measurements } from './measurements.ts'
+import { machineSeconds } from './processes.ts'
 
 /**
  * `npm run bench -- [--quick] [--json] [--only throughput,latency] [--self]`
@@ -24,6 +25,8 @@ type Taken = {
   readonly figures: readonly Figure[]
   readonly error?: string
   readonly seconds: number
+  /** Cores that programs of others kept busy meanwhile: what makes a figure worth less. */
+  readonly foreignCores: number
 }
 
 const take = async (ground: Ground): Promise<readonly Taken[]> => {
@@ -32,19 +35,24 @@ const take = async (ground: Ground): Promise<readonly Taken[]> => {
     if (only !== undefined && !only.includes(name)) continue
     if (needs === 'stack' && ground.stack === null) continue
     const begun = performance.now()
+    const before = machineSeconds()
     const result = await run(ground).then(
       figures => ({ figures }),
       (error: unknown) => ({ figures: [], error: error instanceof Error ? error.message : String(error) }),
     )
-    const one = { name, ...result, seconds: (performance.now() - begun) / 1000 }
+    const after = machineSeconds()
+    const seconds = (performance.now() - begun) / 1000
+    const foreign = (after.all - before.all - (after.ours - before.ours)) / seconds
+    const one = { name, ...result, seconds, foreignCores: Math.max(foreign, 0) }
     taken.push(one)
     if (!flags.json) print(one)
   }
   return taken
 }
 
-const print = ({ name, figures, error, seconds }: Taken): void => {
-  console.log(`\n${name} (${seconds.toFixed(1)} s)`)
+const print = ({ name, figures, error, seconds, foreignCores }: Taken): void => {
+  const others = seconds > 1 ? `, others used ${foreignCores.toFixed(1)} of ${around.cores} cores` : ''
+  console.log(`\n${name} (${seconds.toFixed(1)} s${others})`)
   for (const figure of figures) console.log(lineOf(figure))
   if (error !== undefined) console.log(`  not measured: ${error}`)
 }

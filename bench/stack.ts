@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { request } from 'undici'
-import { descendants } from './processes.ts'
+import { descendants, running } from './processes.ts'
 import { analyst, type Sql } from './warehouse.ts'
 
 /** The whole of Sluice as `npm start` starts it, on free ports and a directory of its own. */
@@ -60,11 +60,12 @@ export const startStack = async (upstream: string): Promise<Stack> => {
     })
   const gone = new Promise<void>(resolve => npm.once('exit', () => resolve()))
   const stop = async (): Promise<void> => {
-    signal(pid, 'SIGTERM')
-    const all = descendants(pid).map(one => one.pid)
-    await Promise.race([gone, sleep(STOP_MS, undefined, { ref: false })])
-    signal(pid, 'SIGKILL')
-    for (const one of all) signal(one, 'SIGKILL')
+    const all = [pid, ...descendants(pid).map(one => one.pid)]
+    signal(-pid, 'SIGTERM')
+    // npm goes at once, the roles drain first.
+    const deadline = performance.now() + STOP_MS
+    while (all.some(running) && performance.now() < deadline) await sleep(50)
+    for (const one of all.filter(running)) signal(one, 'SIGKILL')
     rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
   }
   try {
@@ -134,13 +135,11 @@ const freePorts = async (count: number): Promise<readonly number[]> => {
   return ports
 }
 
-/** To the group where there is one, for npm hands signals on to nobody when it is killed. */
+/** A negative number is a group. */
 const signal = (pid: number, name: NodeJS.Signals): void => {
-  for (const target of [-pid, pid])
-    try {
-      process.kill(target, name)
-      return
-    } catch {
-      // Gone already, or no group of its own.
-    }
+  try {
+    process.kill(pid, name)
+  } catch {
+    // Gone already.
+  }
 }
