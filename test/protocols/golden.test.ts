@@ -1,30 +1,9 @@
 import assert from 'node:assert/strict'
-import fs from 'node:fs'
-import path from 'node:path'
 import { test } from 'node:test'
-import type { ProtocolName } from '../../schemas/work.ts'
 import type { Meter } from '../../services/gateway/protocols/protocol.ts'
 import { matchPinned, protocols } from '../../services/gateway/protocols/protocols.ts'
+import { golden } from './golden.ts'
 import { cut, seeded } from './recorded.ts'
-
-type Golden = {
-  readonly name: string
-  readonly protocol: ProtocolName
-  readonly method: string
-  readonly path: string
-  readonly request: string | null
-  readonly status: number
-  readonly content_type: string
-  readonly answer: string
-  readonly reading: Readonly<Record<string, unknown>>
-}
-
-const file = path.join(import.meta.dirname, '../golden/exchanges.jsonl')
-const golden = fs
-  .readFileSync(file, 'utf8')
-  .trim()
-  .split('\n')
-  .map(line => JSON.parse(line) as Golden) // written by us
 
 for (const exchange of golden)
   test(`${exchange.protocol}: ${exchange.name}`, () => {

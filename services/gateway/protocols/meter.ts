@@ -25,7 +25,7 @@ export function meterOf(reader: AnswerReader, head: AnswerHead, options: MeterOp
   let inner: Inner | null = null
 
   const begin = (chunk: Buffer): Inner | null => {
-    const first = firstByte(chunk)
+    const first = chunk[firstAt(chunk)]
     if (first === undefined) return null
     if (first === openBracket && good && reader.array) return arrayOf(reader, found, output)
     if (first === openBrace || first === openBracket) return wholeOf(reader, found, good)
@@ -97,7 +97,7 @@ function wholeOf(reader: AnswerReader, found: Findings, good: boolean): Inner {
         return { ...unread, closed: true }
       }
       const bytes = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size) // one there is
-      const document = documentOf(bytes, good ? reader.bulk : [])
+      const document = documentOf(bytes.subarray(Math.max(0, firstAt(bytes))), good ? reader.bulk : [])
       if (document === undefined) return { ...unread, outputTokens: good ? tokensOf(bytes.toString('utf8')) : 0 }
       if (!good) found.error = errorIn(document)
       else reader.whole(document, found)
@@ -232,7 +232,4 @@ const fieldStarts = new Set([...'deir:'].map(char => char.charCodeAt(0)))
 /** White space and a byte order mark say nothing. */
 const insignificant = new Set([0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf])
 
-function firstByte(chunk: Buffer): number | undefined {
-  for (const byte of chunk) if (!insignificant.has(byte)) return byte
-  return undefined
-}
+const firstAt = (bytes: Buffer): number => bytes.findIndex(byte => !insignificant.has(byte))

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Refusal } from '../../services/gateway/protocols/protocol.ts'
+import { anthropic, gemini, matchRoute, openai, protocols } from '../../services/gateway/protocols/protocols.ts'
+
+const budget: Refusal = {
+  code: 'budget_exceeded',
+  status: 402,
+  message: 'The budget is used up.',
+  facts: { scope: 'team/a', limit_nano_usd: 10, code: 'not ours', message: 'nor this' },
+}
+const busy: Refusal = { code: 'backoff', status: 429, message: 'Slow down.', retryAfterMs: 1500 }
+const parsed = (body: Buffer) => JSON.parse(body.toString()) as Record<string, Record<string, unknown>>
+
+test('a refusal has the shape of the protocol, our code, and the facts beside it', () => {
+  assert.deepEqual(parsed(openai.refusal(budget).body), {
+    error: {
+      message: 'The budget is used up.',
+      type: 'insufficient_quota',
+      param: null,
+      code: 'budget_exceeded',
+      scope: 'team/a',
+      limit_nano_usd: 10,
+    },
+  })
+  assert.deepEqual(parsed(anthropic.refusal(budget).body), {
+    type: 'error',
+    error: {
+      type: 'billing_error',
+      message: 'The budget is used up.',
+      code: 'budget_exceeded',
+      scope: 'team/a',
+      limit_nano_usd: 10,
+    },
+  })
+  assert.deepEqual(parsed(gemini.refusal(budget).body), {
+    error: {
+      code: 402,
+      message: 'The budget is used up.',
+      status: 'RESOURCE_EXHAUSTED',
+      details: [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'budget_exceeded', domain: 'sluice' }],
+      scope: 'team/a',
+      limit_nano_usd: 10,
+    },
+  })
+})
+
+test('each protocol has its own word for a status', () => {
+  const words = (status: number) =>
+    protocols.map(({ refusal }) => {
+      const error = parsed(refusal({ code: 'x', status, message: '' }).body)['error']
+      return error?.['status'] ?? error?.['type']
+    })
+  assert.deepEqual(words(400), ['invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'])
+  assert.deepEqual(words(401), ['authentication_error', 'authentication_error', 'UNAUTHENTICATED'])
+  assert.deepEqual(words(403), ['permission_error', 'permission_error', 'PERMISSION_DENIED'])
+  assert.deepEqual(words(404), ['invalid_request_error', 'not_found_error', 'NOT_FOUND'])
+  assert.deepEqual(words(413), ['invalid_request_error', 'request_too_large', 'INVALID_ARGUMENT'])
+  assert.deepEqual(words(429), ['rate_limit_error', 'rate_limit_error', 'RESOURCE_EXHAUSTED'])
+  assert.deepEqual(words(502), ['api_error', 'api_error', 'UNAVAILABLE'])
+  assert.deepEqual(words(503), ['overloaded_error', 'overloaded_error', 'UNAVAILABLE'])
+  assert.deepEqual(words(504), ['api_error', 'timeout_error', 'DEADLINE_EXCEEDED'])
+})
+
+test('what is final tells SDKs not to try again; what is not tells them when', () => {
+  for (const protocol of protocols) {
+    assert.equal(protocol.refusal(budget).headers['x-should-retry'], 'false')
+    const { headers, body } = protocol.refusal(busy)
+    assert.deepEqual(
+      [headers['x-should-retry'], headers['retry-after'], headers['retry-after-ms']],
+      [undefined, '2', '1500'],
+    )
+    assert.equal(headers['content-type'], 'application/json')
+    if (protocol === gemini) assert.match(body.toString(), /"retryDelay":"1.5s"/)
+    assert.equal(
+      protocol.refusal({ code: 'upstream_timeout', status: 504, message: '' }).headers['x-should-retry'],
+      undefined,
+    )
+  }
+})
+
+test('a stream under way ends with an event of its own kind', () => {
+  const eventAt = (path: string, query?: string) => {
+    const hit = matchRoute('POST', path)
+    assert.ok(hit)
+    return hit.protocol.streamError(hit.matched, budget, query).toString()
+  }
+  const data = (event: string) => JSON.parse(event.slice(event.indexOf('data: ') + 6))
+  const chat = eventAt('/v1/chat/completions')
+  assert.match(chat, /^\n\ndata: \{.*\}\n\n$/)
+  assert.equal(data(chat).error.code, 'budget_exceeded')
+  const responses = eventAt('/v1/responses')
+  assert.match(responses, /^\n\nevent: error\ndata: /)
+  assert.deepEqual(
+    [data(responses).type, data(responses).code, data(responses).error.code],
+    ['error', 'budget_exceeded', 'budget_exceeded'],
+  )
+  const messages = eventAt('/v1/messages')
+  assert.match(messages, /^\n\nevent: error\ndata: /)
+  assert.deepEqual([data(messages).type, data(messages).error.code], ['error', 'budget_exceeded'])
+  const content = '/v1beta/models/m:streamGenerateContent'
+  for (const query of [undefined, 'alt=sse', '?x=1&alt=sse'])
+    assert.equal(data(eventAt(content, query)).error.details[0].reason, 'budget_exceeded')
+  assert.equal(JSON.parse(`[{}${eventAt(content, 'x=1')}`)[1].error.code, 402, 'an array ends as an array')
+})
+
+test('a list of models has the shape that its protocol’s SDK reads', () => {
+  assert.deepEqual(Object.keys(openai.modelList(['a']) as object), ['object', 'data'])
+  assert.deepEqual((anthropic.modelList([]) as Record<string, unknown>)['first_id'], null)
+  assert.match(JSON.stringify(gemini.modelList(['a'])), /"models\/a"/)
+})
