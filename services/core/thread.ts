@@ -125,11 +125,15 @@ function byAnswer(knots: Knots, scope: string, history: History, digest: Digest)
 }
 
 function byPrefix(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
-  // The whole request sent again is another run that starts alike, unless the model had said something in it already.
-  const repeated = lastSaid(history) !== null
+  const repeatable = lastSaid(history) !== null
   const chains = chainOf(history, history.length, digest)
-  for (let length = repeated ? history.length : history.length - 1; length > 0; length--) {
-    const found = knots.get(prefixKey(scope, chains[length - 1] ?? '')).filter(knot => knot.length === length)
+  for (let length = history.length; length > 0; length--) {
+    // The whole request sent again is another run that starts alike; unless the model had said something in it already,
+    // or has not answered it: then somebody tries again.
+    const again = length < history.length || repeatable
+    const found = knots
+      .get(prefixKey(scope, chains[length - 1] ?? ''))
+      .filter(knot => knot.length === length && (again || knot.answer === null))
     if (found.length > 0) return { knot: best(found, history, digest), by: 'prefix' }
   }
   return null
@@ -188,5 +192,5 @@ function chainOf(history: History, length: number, digest: Digest): readonly str
 }
 
 /** Long and mixed enough that two providers or frameworks do not make the same one: `call_1` is not. */
-const isUnlikely = (id: string): boolean =>
+export const isUnlikely = (id: string): boolean =>
   id.length >= 16 && /\d/.test(id) && /[a-z]/i.test(id) && new Set(id).size >= 10

@@ -7,7 +7,7 @@ export type Turn = {
   readonly said: boolean
   /** Ids that were made by whoever answered: of calls, items, signatures. They tie a turn to its conversation. */
   readonly ids: readonly string[]
-  /** The words, without what was thought and with white space folded: clients join, split and trim. */
+  /** The words, without what was thought and without white space: clients join, split and trim. */
   readonly words: string
   readonly calls: readonly ToolCall[]
   readonly results: readonly ToolResult[]
@@ -50,7 +50,7 @@ export function historyOf(raw: readonly unknown[], read: (raw: unknown) => Turn)
   }
 }
 
-export const folded = (text: string): string => text.replace(/\s+/g, ' ').trim()
+export const folded = (text: string): string => text.replace(/\s+/g, '')
 
 /** Whether a result says nothing: no text, an empty list or object, null. */
 export const isEmptyResult = (content: string): boolean =>

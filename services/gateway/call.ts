@@ -1,10 +1,11 @@
 import type { Fact } from '../../schemas/events.ts'
 import type { LlmCall } from '../../schemas/llm.ts'
+import type { Work } from '../../schemas/work.ts'
 import type { Told } from '../core/lineage.ts'
 import type { Door } from './door.ts'
 import type { Identity } from './identity.ts'
 import type { Ask } from './protocols/protocol.ts'
-import type { Found } from './runs.ts'
+import type { Found, Told as Lineage } from './runs.ts'
 import { defined } from './settle.ts'
 
 /** One model call after it was read and filed; nothing of it changes any more. */
@@ -14,6 +15,8 @@ export type Call = {
   readonly ask: Ask
   /** As the client sent it. */
   readonly body: Buffer
+  /** What it told of its run, and the run that was found by it. */
+  readonly lineage: Lineage
   readonly found: Found
   readonly arrivedAt: number
   /** What all of its facts have in common. */
@@ -27,6 +30,7 @@ export function fileCall(
   body: Buffer,
   who: Identity,
   told: Told,
+  lineage: Lineage,
   found: Found,
   also: {
     readonly requestId: string
@@ -43,6 +47,7 @@ export function fileCall(
     door,
     ask,
     body,
+    lineage,
     found,
     arrivedAt: also.arrivedAt,
     base: {
@@ -74,8 +79,14 @@ export function fileCall(
   }
 }
 
+/** Whose work it is and where in the run it stands, without what only a model call has. */
+export function workOf(call: Call): Work {
+  const { operation, protocol, stream, model_requested, provider, ...work } = call.base
+  return work
+}
+
 /** The fact that a run was seen for the first time, without what belongs to one request of it. */
 export function runStarted(call: Call): Fact {
-  const { operation, protocol, stream, model_requested, step, request_id, provider, ...work } = call.base
+  const { step, request_id, ...work } = workOf(call)
   return { type: 'run.started', ...work }
 }

@@ -1,5 +1,5 @@
 import type { Fact } from '../../schemas/events.ts'
-import type { Call } from './call.ts'
+import { type Call, workOf } from './call.ts'
 import type { Caller } from './caller.ts'
 import type { Forwarded } from './forward.ts'
 import { towardsClient } from './headers.ts'
@@ -9,6 +9,7 @@ import type { Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer } from './refuse.ts'
 import { defined, endingOf, type Settled, settle } from './settle.ts'
+import { calledFacts } from './tools.ts'
 
 /**
  * The end of every admitted call: settled, priced, recorded, and only then told to the client, so that an answer which a
@@ -22,9 +23,15 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
   const refusal = refusalOf(forwarded)
   const status = refusal?.status ?? (last.kind === 'left' ? 499 : (last.status ?? 502))
   const queued = reading?.queued === true && reading.responseId !== null
-  if (reading?.responseId != null && call.door.matched.route.shape === 'responses') {
-    pipeline.runs.answered(call.base.agent, reading.responseId, call.found.run)
-    pipeline.queued.hold(call.base.agent, reading.responseId, target.provider.name)
+  const { shape } = call.door.matched.route
+  const conversation = call.door.protocol.conversation(call.door.matched)
+  const said = reading === null || conversation === null ? [] : reading.said.map(conversation.read)
+  const { run } = call.found
+  pipeline.runs.ended(run)
+  if (conversation !== null && !queued) {
+    const stored = shape === 'responses' ? (reading?.responseId ?? null) : null
+    pipeline.runs.answered(call.lineage, call.found, said, stored)
+    if (stored !== null) pipeline.queued.hold(call.base.agent, stored, target.provider.name)
   }
   const owner = pipeline.queued.take(call, settled)
   const cost = pipeline.prices.priceOf({
@@ -81,6 +88,8 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
         }),
         data: { attempts: [...attempts], ...dataOf(settled) },
       }
+  for (const asked of calledFacts(run.calls, said, workOf(call), Date.now(), pipeline.payloads))
+    pipeline.recorder.tell(asked, call.base.root_run_id)
   pipeline.recorder.tell(fact, call.base.root_run_id, reply)
   pipeline.metrics.ended(call.base, settled, {
     status,

@@ -1,5 +1,5 @@
-import zlib from 'node:zlib'
 import { Fault } from '../io/fault.ts'
+import { type Decoder, decoderOf, type Encoding, encodingOf, inflated } from './decoder.ts'
 import { headerOf } from './headers.ts'
 import type { AnswerHead, Meter, Reading } from './protocols/protocol.ts'
 import type { Exchange, Upstream, UpstreamRequest } from './upstream.ts'
@@ -79,6 +79,7 @@ export function attempt(options: TryOptions): Promise<Try> {
     const settle = (result: Try | OmitTiming<Try>) => {
       if (over) return
       over = true
+      decoder?.stop()
       client.onLeft = null
       client.onDrain = null
       resolve({ ...result, latencyMs: since(), ttfbMs, ttftMs } as Try) // the timing is what was missing
@@ -91,7 +92,7 @@ export function attempt(options: TryOptions): Promise<Try> {
     }
 
     const read = (chunk: Buffer): boolean => {
-      if (meter === null) return true
+      if (meter === null || over) return true
       const room = pass(meter.push(chunk))
       if (ttftMs === null && meter.hasContent()) ttftMs = since()
       return room
@@ -100,9 +101,19 @@ export function attempt(options: TryOptions): Promise<Try> {
     const beginStream = () => {
       streaming = true
       const encoding = encodingOf(raw)
-      decoder = encoding === null ? null : decoderOf(encoding, read)
+      decoder =
+        encoding === null
+          ? null
+          : decoderOf(encoding, {
+              read,
+              drained: () => exchange.resume(),
+              ended(fault) {
+                exchange.abort() // what it says beyond its own end is nobody's
+                endStream(fault === null ? 'complete' : 'broken', fault)
+              },
+            })
       client.head(status ?? 200, options.headers(raw, decoder !== null))
-      client.onDrain = () => exchange.resume()
+      client.onDrain = () => (decoder ?? exchange).resume()
     }
 
     const endStream = (how: 'complete' | 'broken' | 'left', fault: Fault | null) => {
@@ -139,7 +150,7 @@ export function attempt(options: TryOptions): Promise<Try> {
         return whole.map(piece => (decoder === null ? read(piece) : decoder.write(piece))).every(Boolean)
       },
       end() {
-        if (decoder !== null) return decoder.end(fault => endStream(fault === null ? 'complete' : 'broken', fault))
+        if (decoder !== null) return decoder.end()
         if (streaming) return endStream('complete', null)
         const body = held.length === 1 ? held[0]! : Buffer.concat(held, heldSize)
         settle({
@@ -169,62 +180,6 @@ export function attempt(options: TryOptions): Promise<Try> {
 type OmitTiming<T> = T extends unknown ? Omit<T, keyof Timing> : never
 
 function readWhole(meter: Meter, body: Buffer, encoding: Encoding | null): Reading {
-  meter.push(encoding === null ? body : inflated(body, encoding))
+  meter.push(encoding === null ? body : inflated(body, encoding, heldBytes))
   return meter.end(true).reading
-}
-
-type Encoding = 'gzip' | 'deflate' | 'br' | 'zstd'
-
-/** An encoding although none was asked for; unknown ones are passed on unread. */
-function encodingOf(raw: readonly string[]): Encoding | null {
-  const name = headerOf(raw, 'content-encoding')?.trim().toLowerCase()
-  return name === 'gzip' || name === 'deflate' || name === 'br' || name === 'zstd' ? name : null
-}
-
-/** A bomb of an answer costs no more memory than the largest honest one. */
-const inflateOptions = { maxOutputLength: heldBytes }
-
-function inflated(body: Buffer, encoding: Encoding): Buffer {
-  try {
-    switch (encoding) {
-      case 'gzip':
-        return zlib.gunzipSync(body, inflateOptions)
-      case 'deflate':
-        return zlib.inflateSync(body, inflateOptions)
-      case 'br':
-        return zlib.brotliDecompressSync(body, inflateOptions)
-      case 'zstd':
-        return zlib.zstdDecompressSync(body, inflateOptions)
-    }
-  } catch {
-    return Buffer.alloc(0) // what cannot be read says nothing; the bytes pass as they came
-  }
-}
-
-type Decoder = { write(chunk: Buffer): boolean; end(done: (fault: Fault | null) => void): void }
-
-function decoderOf(encoding: Encoding, read: (chunk: Buffer) => boolean): Decoder {
-  const stream = {
-    gzip: zlib.createGunzip,
-    deflate: zlib.createInflate,
-    br: zlib.createBrotliDecompress,
-    zstd: zlib.createZstdDecompress,
-  }[encoding]()
-  let done: ((fault: Fault | null) => void) | null = null
-  let broken: Fault | null = null
-  stream.on('data', (chunk: Buffer) => read(chunk))
-  stream.on('end', () => done?.(null))
-  stream.on('error', cause => {
-    broken = new Fault('upstream_protocol', `the upstream's ${encoding} cannot be read`, { cause })
-    done?.(broken)
-  })
-  return {
-    // Back-pressure ends here for encoded streams: they are rare, and the decoder's own buffer bounds them.
-    write: chunk => (broken === null ? stream.write(chunk) || true : true),
-    end(told) {
-      done = told
-      if (broken !== null) told(broken)
-      else stream.end()
-    },
-  }
 }

@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import type { Fact } from '../../schemas/events.ts'
 import { listedKeys } from '../core/keys.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
@@ -19,8 +20,9 @@ import { openai } from './protocols/protocols.ts'
 import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
 import { crashed, keepMark, leftBehind } from './recover.ts'
-import { openRuns } from './runs.ts'
+import { openRuns, type Run } from './runs.ts'
 import { simulator } from './simulator/simulator.ts'
+import { type Payloads, unansweredFacts } from './tools.ts'
 
 export type GatewayOptions = {
   readonly config: Config
@@ -49,6 +51,9 @@ export type Gateway = {
   close(drainMs?: number): Promise<void>
 }
 
+/** How often it is looked for runs that have been idle for too long. */
+const endEveryMs = 500
+
 /** How often the mark is moved that tells a next life where to begin reading. */
 const markEveryMs = 2_000
 
@@ -73,13 +78,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   forget = identities.forget
   const short = life.producer.replace(/^gateway-/, '')
   let requests = 0
-  let runs = 0
+  let minted = 0
   const inFlight = { count: 0, draining: false }
   const pipeline: Pipeline = {
     policies: () => policies,
     identities,
     // The name of a run holds the life that named it: no two gateways ever mint the same.
-    runs: openRuns({ mint: () => `run-${short}-${life.epoch}-${++runs}`, idleMs: config.runs.defaults.idleTimeoutMs }),
+    runs: openRuns({
+      mint: () => `run-${short}-${life.epoch}-${++minted}`,
+      idleMs: config.runs.defaults.idleTimeoutMs,
+    }),
+    payloads: config.payloads,
     queued,
     recorder,
     forward: openForwarding(),
@@ -110,6 +119,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     markEveryMs,
   )
 
+  const ending = setInterval(() => {
+    for (const run of pipeline.runs.idle())
+      for (const fact of endOf(run, config.payloads)) recorder.tell(fact, run.rootId)
+  }, endEveryMs)
+
   const app = listener(config, pipeline, logger, options)
   await app.listen({
     host: options.host,
@@ -128,12 +142,23 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       app.server.closeAllConnections()
       await app.close()
       clearInterval(marking)
+      clearInterval(ending)
       await keys.close()
       pipeline.bodies.close()
       await network.close()
       await recorder.close()
     },
   }
+}
+
+/** A run that nobody goes on with has ended, and what it waits for will not come. */
+function endOf(run: Run, payloads: Payloads): readonly Fact[] {
+  if (run.about === null) return []
+  const { step, request_id, ...work } = run.about
+  return [
+    ...unansweredFacts(run.calls, Date.now(), payloads),
+    { type: 'run.finished', ...work, reason: 'idle', actor: 'gateway' },
+  ]
 }
 
 function listener(config: Config, pipeline: Pipeline, logger: Logger, options: GatewayOptions): FastifyInstance {

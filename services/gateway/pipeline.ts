@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Fact } from '../../schemas/events.ts'
 import { told } from '../core/lineage.ts'
+import { historyOf } from '../core/turn.ts'
 import { Fault } from '../io/fault.ts'
-import { type Call, fileCall, runStarted } from './call.ts'
+import { type Call, fileCall, runStarted, workOf } from './call.ts'
 import { type BodyReader, type Caller, HttpCaller } from './caller.ts'
 import { conclude } from './conclude.ts'
 import { type Door, doorOf } from './door.ts'
@@ -19,6 +21,7 @@ import type { Recorder } from './recorder.ts'
 import { refusals } from './refusals.ts'
 import { refuse } from './refuse.ts'
 import type { Runs } from './runs.ts'
+import { type Payloads, returnedFacts } from './tools.ts'
 
 /** Everything the path of a request needs; made once, by `gateway.ts`. */
 export type Pipeline = {
@@ -32,6 +35,7 @@ export type Pipeline = {
   readonly prices: Prices
   readonly metrics: Metrics
   readonly limits: { readonly bodyBytes: number; readonly bodyIdleTimeoutMs: number; readonly callsInFlight: number }
+  readonly payloads: Payloads
   readonly mintRequestId: () => string
   /** Calls under way; what a drain waits for. */
   readonly inFlight: { count: number; draining: boolean }
@@ -100,10 +104,19 @@ async function serveRead(
     )
 
   const headers = told(caller.req.headers)
-  const found = pipeline.runs.of(who.agent, headers.claim, headers.parentRunId, ask.previousResponseId)
+  const conversation = protocol.conversation(matched)
+  const lineage = {
+    scope: `${who.agent} ${who.keyId}`,
+    claim: headers.claim,
+    parentRunId: headers.parentRunId,
+    previousResponseId: ask.previousResponseId,
+    history:
+      conversation === null || json === null ? null : historyOf(conversation.turns(json.value), conversation.read),
+  }
+  const found = pipeline.runs.of(lineage)
   const plan = planOf(pipeline, door, ask, who)
   const refusal = policyRefusal(policies, plan, ask, who, protocol)
-  const call = fileCall(door, ask, body, who, headers, found, {
+  const call = fileCall(door, ask, body, who, headers, lineage, found, {
     ...context,
     // A refused request is no step: steps are what the run did.
     step: refusal === null ? ++found.run.steps : null,
@@ -118,6 +131,8 @@ async function serveRead(
   if (admitted instanceof Fault) return no(refusals.logUnavailable(), protocol, { who, door, call })
 
   pipeline.open.begin(call.requestId, admitted.offset)
+  pipeline.runs.begun(found.run, workOf(call))
+  for (const fact of resultsIn(pipeline, call)) pipeline.recorder.tell(fact, call.base.root_run_id)
   const forwarded = await pipeline.forward(plan, outgoing(call, plan.timeoutMs, caller.req.rawHeaders), caller)
   conclude(pipeline, caller, call, forwarded)
 }
@@ -141,6 +156,17 @@ function policyRefusal(
   if (ask.model !== null && !policies.mayUse(who.agent, ask.model))
     return refusals.modelNotAllowed(who.agent, ask.model)
   return plan === null ? refusals.unknownModel(ask.model ?? '', protocol.name) : null
+}
+
+/** The tool results that the request brings back, of calls that its run has open. */
+function resultsIn(pipeline: Pipeline, call: Call): readonly Fact[] {
+  const { history } = call.lineage
+  const { run, tie } = call.found
+  if (history === null) return []
+  // Where the provider keeps the history, the request's turns are all new; else those behind the knot are.
+  const behind = tie !== null && tie.knot.runId === run.id && call.ask.previousResponseId === null ? tie.knot.length : 0
+  const from = behind <= history.length ? behind : 0
+  return returnedFacts(run.calls, history, from, Date.now(), pipeline.payloads)
 }
 
 /** Reading a body byte for byte costs at most a token a byte; 2,048 more for what providers add around a prompt. */

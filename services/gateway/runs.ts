@@ -1,6 +1,10 @@
+import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { RunSource } from '../../schemas/work.ts'
+import type { RunSource, Work } from '../../schemas/work.ts'
 import type { RunClaim } from '../core/lineage.ts'
+import { findTie, type Knot, type Tie, tieKnot } from '../core/thread.ts'
+import { ToolCalls } from '../core/tool-calls.ts'
+import type { History, Turn } from '../core/turn.ts'
 
 /** A run as this gateway knows it. `steps` counts its model calls in order of arrival. */
 export type Run = {
@@ -9,52 +13,137 @@ export type Run = {
   readonly parentId: string | null
   /** Root first, parent last. */
   readonly ancestors: readonly string[]
+  readonly calls: ToolCalls<Work>
   steps: number
+  inFlight: number
+  /** Unix milliseconds of its last sign of life. */
+  lastAt: number
+  /** What its facts have in common; null until its first call was admitted. */
+  about: Work | null
+}
+
+/** What a request tells of the run it belongs to. */
+export type Told = {
+  /** Whose conversations it may belong to: never another agent's, nor another key's. */
+  readonly scope: string
+  readonly claim: RunClaim | null
+  readonly parentRunId: string | null
+  readonly previousResponseId: string | null
+  readonly history: History | null
+}
+
+/** `opened`: this gateway had not seen the run before. `tie`: where in a conversation the request goes on. */
+export type Found = {
+  readonly run: Run
+  readonly source: RunSource
+  readonly opened: boolean
+  readonly tie: Tie | null
 }
 
 /** The runs that this gateway has seen lately: what a request needs to be filed, never a truth of its own. */
 export type Runs = {
-  /** Finds or opens the run of a request of `agent`. `opened`: this gateway had not seen it before. */
-  of(agent: string, claim: RunClaim | null, parentRunId: string | null, previousResponseId: string | null): Found
-  /** An answer's id names its run for requests that continue it (`previous_response_id`). */
-  answered(agent: string, responseId: string, run: Run): void
+  of(told: Told): Found
+  /** A request was answered: later ones may continue from here. */
+  answered(told: Told, found: Found, answer: readonly Turn[], responseId: string | null): void
+  /** A call of the run begins or ends. */
+  begun(run: Run, about: Work): void
+  ended(run: Run): void
+  /** Runs without a sign of life for the idle time; each is given once. */
+  idle(): readonly Run[]
 }
 
-export type Found = { readonly run: Run; readonly source: RunSource; readonly opened: boolean }
+/** Ten thousand live runs with ten calls each, and as much again; a knot and its keys are about 1 KiB. */
+const known = { runs: 100_000, responses: 100_000, knotKeys: 400_000 }
+/** Knots under one key: runs that say the same at the same place. Beyond it the oldest are given up. */
+const alike = 16
 
-/** Ten thousand live runs with ten calls each, ten times over; about 100 bytes each. */
-const known = { runs: 100_000, answers: 100_000 }
-
-export function openRuns(options: { readonly mint: () => string; readonly idleMs: number }): Runs {
-  const runs = new LRUCache<string, Run>({ max: known.runs, ttl: options.idleMs, updateAgeOnGet: true })
-  const answers = new LRUCache<string, Run>({ max: known.answers, ttl: options.idleMs })
+export function openRuns(options: {
+  readonly mint: () => string
+  readonly idleMs: number
+  readonly now?: () => number
+}): Runs {
+  const ttl = options.idleMs
+  const now = options.now ?? Date.now
+  // No `ttl`: a run ends by `idle`, which tells the world; the oldest are pushed out only above the bound.
+  const runs = new LRUCache<string, Run>({ max: known.runs })
+  const responses = new LRUCache<string, string>({ max: known.responses, ttl })
+  const keys = new LRUCache<string, readonly Knot[]>({ max: known.knotKeys, ttl })
+  const knots = {
+    get: (key: string) => keys.get(key) ?? [],
+    add: (key: string, knot: Knot) => void keys.set(key, [...(keys.get(key) ?? []), knot].slice(-alike)),
+  }
+  let order = 0
 
   const open = (id: string, parentId: string | null): Run => {
     const parent = parentId === null || parentId === id ? undefined : runs.get(parentId)
-    const ancestors =
-      parent !== undefined ? [...parent.ancestors, parent.id] : parentId !== null && parentId !== id ? [parentId] : []
-    const run: Run = { id, rootId: ancestors[0] ?? id, parentId: ancestors.at(-1) ?? null, ancestors, steps: 0 }
+    const above = parentId !== null && parentId !== id ? [parentId] : []
+    const ancestors = parent !== undefined ? [...parent.ancestors, parent.id] : above
+    const run: Run = {
+      id,
+      rootId: ancestors[0] ?? id,
+      parentId: ancestors.at(-1) ?? null,
+      ancestors,
+      calls: new ToolCalls(),
+      steps: 0,
+      inFlight: 0,
+      lastAt: now(),
+      about: null,
+    }
     runs.set(id, run)
     return run
   }
+  const named = (id: string, source: RunSource, tie: Tie | null, parentId: string | null): Found => {
+    const run = runs.get(id)
+    return run === undefined
+      ? { run: open(id, parentId), source, opened: true, tie }
+      : { run, source, opened: false, tie }
+  }
 
   return {
-    of(agent, claim, parentRunId, previousResponseId) {
-      if (claim !== null) {
-        const run = runs.get(claim.runId)
-        return run === undefined
-          ? { run: open(claim.runId, parentRunId), source: claim.source, opened: true }
-          : { run, source: claim.source, opened: false }
-      }
-      const continued = previousResponseId === null ? undefined : answers.get(`${agent} ${previousResponseId}`)
-      if (continued !== undefined) {
-        runs.set(continued.id, continued)
-        return { run: continued, source: 'previous-response', opened: false }
-      }
-      return { run: open(options.mint(), parentRunId), source: 'new', opened: true }
+    of({ scope, claim, parentRunId, previousResponseId, history }) {
+      const tie = history === null || history.length === 0 ? null : findTie(knots, scope, history, digest)
+      if (claim !== null) return named(claim.runId, claim.source, tie, parentRunId)
+      const continued = previousResponseId === null ? undefined : responses.get(`${scope} ${previousResponseId}`)
+      if (continued !== undefined) return named(continued, 'previous-response', tie, parentRunId)
+      if (tie !== null) return named(tie.knot.runId, 'conversation', tie, parentRunId)
+      return named(options.mint(), 'new', null, parentRunId)
     },
-    answered(agent, responseId, run) {
-      answers.set(`${agent} ${responseId}`, run)
+
+    begun(run, about) {
+      run.inFlight++
+      run.lastAt = now()
+      run.about ??= about
+      runs.set(run.id, run) // one that was pushed out meanwhile lives on
+    },
+
+    ended(run) {
+      run.inFlight--
+      run.lastAt = now()
+      runs.set(run.id, run) // the order of the cache is the order of `lastAt`
+    },
+
+    idle() {
+      const deadline = now() - options.idleMs
+      const gone: Run[] = []
+      // Least recently used first, so this looks at little more than it gives.
+      for (const run of runs.rvalues()) {
+        if (run === undefined || run.inFlight > 0) continue
+        if (run.lastAt > deadline) break
+        gone.push(run)
+      }
+      for (const run of gone) runs.delete(run.id)
+      return gone
+    },
+
+    answered({ scope, history }, { run, tie }, answer, responseId) {
+      if (responseId !== null) responses.set(`${scope} ${responseId}`, run.id)
+      if (history === null || history.length + answer.length === 0) return
+      // A tie to another run (a header named this one) is no part of this run's chain.
+      const parent = tie !== null && tie.knot.runId === run.id ? tie.knot : null
+      tieKnot(knots, scope, history, answer, { runId: run.id, parent, order: ++order }, digest)
     },
   }
 }
+
+/** Short enough for a key, long enough that no two texts of one agent share it. */
+const digest = (text: string): string => hash('sha1', text, 'base64url')

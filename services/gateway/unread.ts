@@ -26,4 +26,5 @@ const silent: Reading = {
   queued: false,
   outputBytes: 0,
   estimatedOutputTokens: 0,
+  said: [],
 }

@@ -1,5 +1,6 @@
 import type { Usage } from '../../../schemas/llm.ts'
 import type { Output } from '../../core/output-size.ts'
+import { addToBlock, beginBlock } from './anthropic-said.ts'
 import { type AnswerReader, describe, errorIn, type Findings, noExtras } from './findings.ts'
 import { count, get, isObject, list, parse, text } from './json.ts'
 
@@ -13,6 +14,7 @@ export const messagesReader: AnswerReader = {
     takeMessage(document, found)
     takeUsage(found, get(document, 'usage'), true)
     found.finishReason = text(get(document, 'stop_reason'))
+    if (Array.isArray(get(document, 'content'))) found.said = [document]
     found.recognised = Array.isArray(get(document, 'content')) || found.error !== null
     found.ended = true
   },
@@ -37,9 +39,11 @@ export const messagesReader: AnswerReader = {
       case 'content_block_start':
         if (get(get(event, 'content_block'), 'type') !== 'text') found.content = true
         addBlock(get(event, 'content_block'), output)
+        beginBlock(found.said, get(event, 'index'), get(event, 'content_block'))
         break
       case 'content_block_delta': {
         const delta = get(event, 'delta')
+        addToBlock(found.said, get(event, 'index'), delta)
         for (const piece of [get(delta, 'text'), get(delta, 'partial_json'), get(delta, 'thinking')]) {
           if (typeof piece !== 'string' || piece === '') continue
           found.content = true

@@ -1,5 +1,6 @@
 import { twiceIn, wanted, withMember } from '../../core/json-spans.ts'
 import { countReader, messagesReader } from './anthropic-meter.ts'
+import { messagesHistory, messagesTurn } from './anthropic-turns.ts'
 import { asked, nothingAsked } from './asking.ts'
 import { meterOf } from './meter.ts'
 import type { Protocol, Refusal, Route } from './protocol.ts'
@@ -38,6 +39,8 @@ export const anthropic: Protocol = {
 
   meter: (matched, _ask, head, options) =>
     meterOf(matched.route.shape === 'messages' ? messagesReader : countReader, head, options),
+
+  conversation: matched => (matched.route.shape === 'messages' ? { turns: messagesHistory, read: messagesTurn } : null),
 
   refusal: refusal => refusalAnswer(refusal, shaped(refusal)),
 

@@ -21,6 +21,8 @@ export type Findings = {
   malformed: boolean
   /** A first token of content was seen. */
   content: boolean
+  /** What the model said, as turns in the protocol's own shape: as a client would send it back. */
+  said: unknown[]
 }
 
 export const nothingFound = (): Findings => ({
@@ -37,6 +39,7 @@ export const nothingFound = (): Findings => ({
   queued: false,
   malformed: false,
   content: false,
+  said: [],
 })
 
 export const noExtras: Readonly<Record<string, number>> = Object.freeze({})

@@ -57,6 +57,7 @@ function take(document: unknown, found: Findings): void {
   found.responseId = text(get(document, 'responseId')) ?? found.responseId
   found.finishReason = text(get(list(candidates)[0], 'finishReason')) ?? found.finishReason
   if (get(document, 'error') != null) found.error = errorIn(document)
+  addContent(found.said, get(list(candidates)[0], 'content'))
   if (isObject(usage)) {
     found.rawUsage = usage
     found.usage = usageOf(usage)
@@ -117,6 +118,15 @@ function addParts(candidate: unknown, output: Output): void {
       if (typeof value === 'string') output.add(value)
     if (isObject(get(call, 'args'))) output.add(JSON.stringify(get(call, 'args')))
   }
+}
+
+/** The parts of a stream's chunks are those of one content; texts in a row are pieces of one text. */
+function addContent(said: unknown[], content: unknown): void {
+  const parts = list(get(content, 'parts'))
+  if (parts.length === 0) return
+  const draft = (said[0] ?? { role: 'model', parts: [] }) as { role: string; parts: unknown[] } // made here and nowhere else
+  said[0] = draft
+  draft.parts.push(...parts)
 }
 
 const hasMedia = (candidate: unknown): boolean =>

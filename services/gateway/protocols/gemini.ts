@@ -1,6 +1,7 @@
 import { memberSpan, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
 import { asked, nothingAsked, positive } from './asking.ts'
 import { contentReader, plainReader, streamReader } from './gemini-meter.ts'
+import { contentsHistory, contentTurn } from './gemini-turns.ts'
 import { get } from './json.ts'
 import { meterOf } from './meter.ts'
 import type { Ask, Matched, Protocol, Refusal, Route } from './protocol.ts'
@@ -59,6 +60,8 @@ export const gemini: Protocol = {
   },
 
   meter: (matched, _ask, head, options) => meterOf(readers[matched.route.shape] ?? plainReader, head, options),
+
+  conversation: matched => (generating.has(matched.route.shape) ? { turns: contentsHistory, read: contentTurn } : null),
 
   refusal: refusal => refusalAnswer(refusal, { error: errorOf(refusal) }),
 

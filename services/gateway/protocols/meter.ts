@@ -58,6 +58,7 @@ export function meterOf(reader: AnswerReader, head: AnswerHead, options: MeterOp
         queued: found.queued,
         outputBytes: good ? (outputBytes ?? output.bytes()) : 0,
         estimatedOutputTokens: good ? (outputTokens ?? output.tokens()) : 0,
+        said: found.said,
       }
       return { rest, reading }
     },

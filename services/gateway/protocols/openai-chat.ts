@@ -1,6 +1,7 @@
 import type { Output, OutputSize } from '../../core/output-size.ts'
 import { type AnswerReader, describe, errorIn, type Findings } from './findings.ts'
 import { get, isObject, list, parse, text } from './json.ts'
+import { addChatDelta } from './openai-said.ts'
 import { takeUsage } from './openai-usage.ts'
 
 /** Chat Completions, OpenAI's and everybody else's. */
@@ -14,6 +15,9 @@ export const chatReader: AnswerReader = {
     takeError(document, found)
     takeUsage(found, get(document, 'usage'))
     for (const choice of list(choices)) takeChoice(choice, found)
+    found.said = list(choices)
+      .slice(0, 1)
+      .map(choice => get(choice, 'message'))
     found.recognised = Array.isArray(choices) || found.error !== null
     found.ended = true
   },
@@ -38,6 +42,7 @@ export const chatReader: AnswerReader = {
     const choices = get(chunk, 'choices')
     const usage = get(chunk, 'usage')
     for (const choice of list(choices)) takeDelta(choice, found, output)
+    addChatDelta(found.said, list(choices)[0])
     takeStreamUsage(chunk, usage, found)
     if (!Array.isArray(choices)) return false
     found.recognised = true

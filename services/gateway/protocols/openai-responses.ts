@@ -71,6 +71,8 @@ function takeResponse(response: unknown, found: Findings): void {
   found.queued = status === 'queued' || status === 'in_progress'
   if (error != null) found.error = describe(error)
   takeUsage(found, get(response, 'usage'))
+  const output = list(get(response, 'output'))
+  if (output.length > 0) found.said = [...output]
 }
 
 /** What the model wrote into an item: its content, its reasoning, its call. */

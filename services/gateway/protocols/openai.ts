@@ -5,8 +5,9 @@ import { get, isObject, text } from './json.ts'
 import { meterOf } from './meter.ts'
 import { chatReader } from './openai-chat.ts'
 import { responsesReader } from './openai-responses.ts'
+import { chatHistory, chatTurn, responsesHistory, responsesTurn } from './openai-turns.ts'
 import { takeUsage } from './openai-usage.ts'
-import type { Ask, Prepared, Protocol, Refusal, Route } from './protocol.ts'
+import type { Ask, Conversation, Prepared, Protocol, Refusal, Route } from './protocol.ts'
 import { eventOf, refusalAnswer } from './refusal.ts'
 import { doorsOf } from './routes.ts'
 
@@ -41,6 +42,8 @@ export const openai: Protocol = {
   }),
 
   meter: (matched, _ask, head, options) => meterOf(readers[matched.route.shape] ?? modelsReader, head, options),
+
+  conversation: matched => (matched.route.method === 'GET' ? null : (conversations[matched.route.shape] ?? null)),
 
   refusal: refusal => refusalAnswer(refusal, { error: errorOf(refusal) }),
 
@@ -143,6 +146,11 @@ const readers: Readonly<Record<string, AnswerReader>> = {
   chat: chatReader,
   responses: responsesReader,
   embeddings: embeddingsReader,
+}
+
+const conversations: Readonly<Record<string, Conversation>> = {
+  chat: { turns: chatHistory, read: chatTurn },
+  responses: { turns: responsesHistory, read: responsesTurn },
 }
 
 /** OpenAI's words; it has no own for a call that is too dear, beyond the one for a quota that is used up. */

@@ -1,5 +1,6 @@
 import type { Usage } from '../../../schemas/llm.ts'
 import type { ProtocolName } from '../../../schemas/work.ts'
+import type { Turn } from '../../core/turn.ts'
 import type { Doors } from './routes.ts'
 
 /**
@@ -22,6 +23,8 @@ export type Protocol = {
   readonly withModel: (route: Matched, bytes: Buffer, model: string) => Addressed
   /** Reads one answer while it passes. */
   readonly meter: (route: Matched, ask: Ask, answer: AnswerHead, options: MeterOptions) => Meter
+  /** How conversations are read, where a shape has any: the turns of a request, and one of them. */
+  readonly conversation: (route: Matched) => Conversation | null
   /** A refusal or fault of ours in this protocol's own error shape. */
   readonly refusal: (refusal: Refusal) => { readonly body: Buffer; readonly headers: Readonly<Record<string, string>> }
   /** The same as the last event of a stream that has begun. `query`: some streams have their form from there. */
@@ -62,6 +65,12 @@ export type Ask = {
 export type Prepared = { readonly bytes: Buffer; readonly hideUsage: boolean }
 
 export type Addressed = { readonly bytes: Buffer; readonly upstreamPath: string }
+
+export type Conversation = {
+  /** The request's turns in order, without instructions, in the protocol's own shape. */
+  readonly turns: (body: unknown) => readonly unknown[]
+  readonly read: (turn: unknown) => Turn
+}
 
 export type AnswerHead = { readonly status: number; readonly contentType: string }
 
@@ -105,6 +114,8 @@ export type Reading = {
   /** Output seen: the text's UTF-8 bytes and an estimate of its tokens that does not fall below what was streamed. */
   readonly outputBytes: number
   readonly estimatedOutputTokens: number
+  /** What the model said, as turns in the protocol's own shape: as a client would send it back. */
+  readonly said: readonly unknown[]
 }
 
 /** What the client is told when we refuse or fail. `facts` stand in the error object beside the protocol's own fields. */

@@ -1,0 +1,62 @@
+import { isUnlikely } from './thread.ts'
+import type { ToolCall, ToolResult } from './turn.ts'
+
+/** A tool call that a model asked for and whose result has not been seen. `at`: Unix milliseconds. */
+export type OpenCall<About> = ToolCall & { readonly at: number; readonly about: About }
+
+/**
+ * The tool calls of one run. A call is told once, however often its turn is sent back, and so is its result: by retries,
+ * by branches, in every later request. Mutable, because it is asked for each turn of each request.
+ */
+export class ToolCalls<About> {
+  /** In the order in which they were asked for. */
+  readonly #open = new Map<number, OpenCall<About>>()
+  /** Ids of calls that were told, open or not, as far as an id can tell two calls apart: `call_0` cannot. */
+  readonly #told = new Set<string>()
+  #count = 0
+
+  /** False where this call was told before. */
+  call(call: ToolCall, at: number, about: About): boolean {
+    if (call.id !== null && isUnlikely(call.id)) {
+      if (this.#told.has(call.id)) return false
+      this.#tell(call.id)
+    }
+    if (this.#open.size < limits.open) this.#open.set(this.#count++, { ...call, at, about })
+    return true
+  }
+
+  /** The open call that a result answers: by its id, or the first of its name where the protocol has no ids. */
+  answer(result: ToolResult): OpenCall<About> | null {
+    for (const [key, call] of this.#open) {
+      const named = result.name === null || call.name === result.name
+      // A call without an id may be answered with one that the client made up, never with that of another call.
+      const fits =
+        call.id === null ? named && (result.id === null || !this.#told.has(result.id)) : call.id === result.id
+      if (!fits) continue
+      this.#open.delete(key)
+      return call
+    }
+    return null
+  }
+
+  /** All that is still open is given up. */
+  abandon(): readonly OpenCall<About>[] {
+    const open = [...this.#open.values()]
+    this.#open.clear()
+    return open
+  }
+
+  get open(): number {
+    return this.#open.size
+  }
+
+  #tell(id: string): void {
+    this.#told.add(id)
+    if (this.#told.size <= limits.told) return
+    const [oldest] = this.#told
+    if (oldest !== undefined) this.#told.delete(oldest)
+  }
+}
+
+/** A run of thousands of steps keeps its whole memory; a hostile one costs a megabyte. */
+const limits = { open: 2_000, told: 10_000 }
