@@ -21,12 +21,12 @@ const maxKeys = 2_000_000
  *
  * Each new segment takes the name of the first it replaces, by rename, and only then the others are deleted. A crash in
  * between leaves records in two files; readers go by offset and see them once. A reader in an old file reads it to its
- * end and finds by offset where to go on. Answers whether anything was rewritten.
+ * end and finds by offset where to go on. Answers how many bytes are left of what was compacted, null where it was not.
  */
 export async function compact(
   dir: string,
   options: { readonly active: number; readonly segmentBytes: number; readonly aborted: () => boolean },
-): Promise<boolean> {
+): Promise<number | null> {
   const bases = listSegments(dir).filter(base => base < options.active)
   const last = new Map<string, number>()
   for (const base of bases) {
@@ -34,9 +34,10 @@ export async function compact(
       const key = keyAt(bytes, at)
       if (key !== null) last.set(key, offset)
     })
-    if (options.aborted() || last.size > maxKeys) return false
+    if (options.aborted() || last.size > maxKeys) return null
   }
 
+  let left = 0
   let next = 0
   let out: Rewrite | null = null
   try {
@@ -46,18 +47,19 @@ export async function compact(
       next = await eachRecord(dir, base, next, (bytes, at, frame, offset) => {
         if (isKept(bytes, at, frame, offset, last)) kept.push(bytes.subarray(at, at + frame))
       })
-      if (options.aborted()) return false
+      if (options.aborted()) return null
       const size = kept.reduce((sum, frame) => sum + frame.length, 0)
       if (out !== null && out.bytes + size > options.segmentBytes) {
         await out.finish()
         out = null
       }
+      left += size
       out ??= new Rewrite(dir, base)
       await out.take(base, kept, size)
     }
     await out?.finish()
     out = null
-    return bases.length > 0
+    return left
   } finally {
     out?.drop()
   }

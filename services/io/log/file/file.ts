@@ -121,7 +121,12 @@ async function openWriter(
       settings.cleanup === 'delete' ? Number.POSITIVE_INFINITY : compactedSegmentBytes,
     )
     const resumed = await recover(dir, readWatermark(dir), onFault)
-    const tail = new Tail(dir, resumed, { segmentBytes, onDurable: () => writer.durable(), onBroken: onFault })
+    const tail = new Tail(dir, resumed, {
+      segmentBytes,
+      onDurable: () => writer.durable(),
+      onSettled: () => upkeep.soon(),
+      onBroken: onFault,
+    })
     await tail.begin()
     const upkeep = new Upkeep(dir, tail, { settings, segmentBytes, waitFor: options.waitFor ?? [], onFault })
     const writer = new FileWriter(tail, {

@@ -49,20 +49,21 @@ export class PartitionReader {
 
   /** The next records, or null where there are none below the high-water mark. */
   async read(): Promise<Batch | null> {
-    const mark = this.#look()
-    if (mark === null) return null
-    while (this.#next < mark.end) {
-      const open = this.#segment(mark)
+    for (;;) {
+      const before = this.#look()
+      if (before === null || this.#next >= before.end) return null
+      const open = this.#segment(before)
       if (open === null) {
         // Nothing is left on disk below the mark: deleted, or lost and told so by recovery.
-        this.#next = mark.end
+        this.#next = before.end
         return null
       }
-      const limit = open.base === mark.base ? mark.bytes : fs.fstatSync(open.fd).size
-      const records = await this.#readFrom(open, limit)
+      // Once more: a segment is rewritten only after the mark has left it. If the mark is still in the one that is now
+      // open, this is the file whose bytes the mark counts.
+      const mark = this.#look() ?? before
+      const records = await this.#readFrom(open, limitOf(open, mark))
       if (records.length > 0) return { ...this.at, records, end: mark.end }
     }
-    return null
   }
 
   #look(): Watermark | null {
@@ -81,7 +82,7 @@ export class PartitionReader {
   /** The segment that has the next record, or would have; null where there is none below the mark any more. */
   #segment(mark: Watermark): Open | null {
     const open = this.#open
-    if (open !== null && open.at < (open.base === mark.base ? mark.bytes : fs.fstatSync(open.fd).size)) return open
+    if (open !== null && open.at < limitOf(open, mark)) return open
     // Between the listing and the opening a segment may be deleted or be merged into the one before it.
     for (let tries = 0; tries < 10; tries++) {
       const bases = listSegments(this.#dir).filter(base => base <= mark.base)
@@ -160,3 +161,7 @@ export class PartitionReader {
     this.#watermark = null
   }
 }
+
+/** How far a segment may be read: to the mark where that is in it, else it is closed and all of it. */
+const limitOf = (open: Open, mark: Watermark): number =>
+  open.base === mark.base ? mark.bytes : fs.fstatSync(open.fd).size

@@ -28,6 +28,7 @@ export class Tail {
   readonly #dir: string
   readonly #segmentBytes: number
   readonly #onDurable: () => void
+  readonly #onSettled: () => void
   readonly #onBroken: (fault: Fault) => void
   readonly #watermark: number
   #fd: number
@@ -37,6 +38,7 @@ export class Tail {
   #next: number
   #durable: number
   #closedBytes = 0
+  #settledBase: number
   /** Closed since the last group commit, and not yet synced; they come first in the next one. */
   #retired: number[] = []
   /** Set where a failed write could not be taken back: until it is, nothing may be written behind the rubbish. */
@@ -55,14 +57,18 @@ export class Tail {
     options: {
       readonly segmentBytes: number
       readonly onDurable: () => void
+      /** `settledBase` has moved: there may be something to clear. */
+      readonly onSettled: () => void
       readonly onBroken: (fault: Fault) => void
     },
   ) {
     this.#dir = dir
     this.#segmentBytes = options.segmentBytes
     this.#onDurable = options.onDurable
+    this.#onSettled = options.onSettled
     this.#onBroken = options.onBroken
     this.#base = resumed.base
+    this.#settledBase = resumed.base
     this.#bytes = resumed.bytes
     this.#next = resumed.next
     this.#durable = resumed.next
@@ -76,6 +82,7 @@ export class Tail {
     await fdatasync(this.#fd)
     await syncDir(this.#dir)
     putWatermark(this.#watermark, { end: this.#next, base: this.#base, bytes: this.#bytes })
+    await fdatasync(this.#watermark)
   }
 
   get next(): number {
@@ -94,9 +101,9 @@ export class Tail {
   get closedBytes(): number {
     return this.#closedBytes
   }
-  /** The segment being written; those below it are closed. */
-  get base(): number {
-    return this.#base
+  /** Segments below are closed, and no high-water mark speaks of them, on this disk or in any reader: they may be cleared. */
+  get settledBase(): number {
+    return this.#settledBase
   }
 
   /** Looks again which closed segments there are, after some were deleted or rewritten. */
@@ -105,16 +112,12 @@ export class Tail {
     this.#closedBytes = closed.reduce((sum, base) => sum + fs.statSync(segmentFile(this.#dir, base)).size, 0)
   }
 
-  /** Writes whole records, the last of which has offset `next` − 1, all or none of them. True when a segment was closed. */
-  write(records: Buffer, next: number): boolean {
+  /** Writes whole records, the last of which has offset `next` − 1, all or none of them. */
+  write(records: Buffer, next: number): void {
     if (this.#broken !== null) throw this.#broken
-    let rolled = false
     try {
       if (this.#dirty) this.#takeBack()
-      if (this.#bytes > 0 && this.#bytes + records.length > this.#segmentBytes) {
-        this.#roll()
-        rolled = true
-      }
+      if (this.#bytes > 0 && this.#bytes + records.length > this.#segmentBytes) this.#roll()
       for (let done = 0; done < records.length; ) {
         done += fs.writeSync(this.#fd, records, done, records.length - done, this.#bytes + done)
       }
@@ -131,7 +134,6 @@ export class Tail {
     this.#unsynced += records.length
     this.#next = next
     this.#commit()
-    return rolled
   }
 
   #takeBack(): void {
@@ -189,14 +191,16 @@ export class Tail {
       fs.closeSync(old)
     }
     await fdatasync(fd)
-    // The new segment's name, and the mark itself now and then, so that recovery never has far to scan.
-    if (retired.length > 0) {
-      await syncDir(this.#dir)
-      await fdatasync(this.#watermark)
-    }
+    if (retired.length > 0) await syncDir(this.#dir) // the new segment's name
     putWatermark(this.#watermark, reached)
     this.#durable = reached.end
     this.#onDurable()
+    if (retired.length > 0) {
+      // Then recovery never has far to scan, and never looks for a segment that was cleared away.
+      await fdatasync(this.#watermark)
+      this.#settledBase = reached.base
+      this.#onSettled()
+    }
     return covered
   }
 

@@ -18,7 +18,7 @@ export class Upkeep {
   readonly #waitFor: readonly string[]
   readonly #onFault: (fault: Fault) => void
   readonly #timer: NodeJS.Timeout
-  /** Bytes of closed segments after the last compaction. */
+  /** Bytes of closed segments that the last compaction has left. */
   #cleanBytes = 0
   #running: Promise<void> | null = null
   #asked = false
@@ -63,17 +63,16 @@ export class Upkeep {
   async #look(): Promise<void> {
     this.#asked = false
     const { cleanup, retentionMs } = this.#settings
-    const active = this.#tail.base
+    const active = this.#tail.settledBase
     try {
       let changed = false
       if (cleanup !== 'compact') changed = await trim(this.#dir, { active, retentionMs, waitFor: this.#waitFor })
       if (cleanup !== 'delete' && this.#isWorthwhile()) {
         const options = { active, segmentBytes: this.#segmentBytes, aborted: () => this.#closed }
-        if (await compact(this.#dir, options)) {
-          changed = true
-          this.#tail.recount()
-          this.#cleanBytes = this.#tail.closedBytes
-        }
+        const left = await compact(this.#dir, options)
+        // What was closed meanwhile is not among it.
+        this.#cleanBytes = left ?? this.#cleanBytes
+        changed ||= left !== null
       }
       if (changed) this.#tail.recount()
     } catch (cause) {

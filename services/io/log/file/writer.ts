@@ -51,7 +51,7 @@ export class FileWriter implements Writer {
     options: {
       readonly maxBytes: number
       readonly durability: 'os' | 'fsync'
-      /** A segment was closed or there is no room: a good moment to look for what can go. */
+      /** There is no room: a good moment to look for what can go. */
       readonly onPressure: () => void
       readonly onClose: () => Promise<void>
     },
@@ -122,7 +122,7 @@ export class FileWriter implements Writer {
     this.#open = null
     let fault: Fault | null = null
     try {
-      if (this.#tail.write(this.#buffer.subarray(0, this.#length), this.#next)) this.#onPressure()
+      this.#tail.write(this.#buffer.subarray(0, this.#length), this.#next)
     } catch (error) {
       fault = error instanceof Fault ? error : unavailable(error)
       this.#refusal = fault
