@@ -37,6 +37,8 @@ export type GatewayTestOptions = {
   readonly dataDir?: string
   readonly key?: string
   readonly logMaxBytes?: number
+  /** Takes every line that the gateway logs, at every level and unmasked: a key must not even come as far as the mask. */
+  readonly logged?: string[]
 }
 
 export async function startTestGateway(t: TestContext, options: GatewayTestOptions = {}): Promise<TestGateway> {
@@ -60,7 +62,7 @@ export async function startTestGateway(t: TestContext, options: GatewayTestOptio
     shared: log,
     adminToken,
     life: nextLife(dataDir, 'gateway', 0),
-    logger: pino({ level: 'silent' }),
+    logger: loggerInto(options.logged),
   })
   let closed = false
   const close = async () => {
@@ -85,6 +87,11 @@ export async function startTestGateway(t: TestContext, options: GatewayTestOptio
     close,
   }
 }
+
+const loggerInto = (logged: string[] | undefined) =>
+  logged === undefined
+    ? pino({ level: 'silent' })
+    : pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) })
 
 async function factsOf(
   log: EventLog,
