@@ -1,0 +1,149 @@
+import type { Logger } from 'pino'
+import { Fault } from '../../fault.ts'
+import type { Batch, Consumer, Mark, Partition, Worker } from '../port.ts'
+import { patiently, unless } from './deadline.ts'
+import type { Lookup } from './lookup.ts'
+import { fencedOff, markKey } from './marks.ts'
+import { Member, type MemberTimes, type Term } from './member.ts'
+import { type Cursor, read } from './reader.ts'
+import type { Session } from './session.ts'
+
+/** A batch that takes longer than this never ends, as far as anyone can tell; the group goes on without its worker. */
+const batchMs = 300_000
+/** How long `close` waits for the batch under way and the letting go. */
+const closeMs = 10_000
+
+export type GroupConsumer = Consumer & {
+  readonly group: string
+  readonly owns: (at: Partition) => boolean
+  /** Throws `log_fenced` for a partition that is not this member's. */
+  readonly commit: (at: Partition, mark: Mark) => Promise<void>
+}
+
+/**
+ * A member of a group at work: join, take over, read, let go, and again.
+ *
+ * What is guaranteed: when the group rebalances, no batch begins any more, the one under way is waited for, then
+ * `revoked` for each partition, and only then does this member join again, which is what the other members wait for.
+ * Where that takes longer than the group's patience (`rebalanceMs`), or this process is cut off from Kafka for a
+ * session, another member may begin before: then this one's commits fail with `log_fenced`, and effects elsewhere must
+ * be safe to repeat. A partition that stays is revoked and assigned again all the same.
+ */
+export function openConsumer(
+  group: string,
+  topics: readonly string[],
+  worker: Worker,
+  sessions: { readonly member: Session; readonly reader: Session },
+  lookup: Lookup,
+  times: MemberTimes,
+  log: Logger,
+): GroupConsumer {
+  const stop = new AbortController()
+  const member = new Member(sessions.member, group, topics, times, log)
+  const owned = new Map<string, { readonly at: Partition; readonly term: Term }>()
+
+  async function run(): Promise<void> {
+    try {
+      while (!stop.signal.aborted) {
+        const term = await member.join(stop.signal)
+        if (!term) return
+        try {
+          await serve(term)
+        } finally {
+          term.end()
+        }
+      }
+    } finally {
+      await member.leave()
+    }
+  }
+
+  async function serve(term: Term): Promise<void> {
+    const signal = AbortSignal.any([stop.signal, term.over])
+    try {
+      const cursors = await takeOver(term, signal)
+      if (cursors.length === 0) await new Promise<void>(resolve => whenFallen(signal, resolve))
+      else
+        await read({
+          session: sessions.reader,
+          log,
+          cursors,
+          deliver: batch => patientFor(batch),
+          ends: lookup.ends,
+          signal,
+        })
+    } finally {
+      await letGo()
+    }
+  }
+
+  async function letGo(): Promise<void> {
+    const failures: unknown[] = []
+    for (const [key, { at }] of owned) {
+      try {
+        await worker.revoked(at)
+      } catch (error) {
+        failures.push(error)
+      }
+      owned.delete(key)
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  async function patientFor(batch: Batch): Promise<void> {
+    const late = AbortSignal.timeout(batchMs)
+    if (
+      (await unless(
+        late,
+        worker.onBatch(batch).then(() => true),
+      )) !== null
+    )
+      return
+    throw new Fault('worker_stuck', `${group}: a batch of ${batch.topic}/${batch.partition} took over ${batchMs} ms`)
+  }
+
+  async function takeOver(term: Term, signal: AbortSignal): Promise<readonly Cursor[]> {
+    const marks = await patiently(() => term.marks(), signal)
+    const cursors: Cursor[] = []
+    for (const at of marks ? term.partitions : []) {
+      if (signal.aborted) break
+      owned.set(markKey(at), { at, term })
+      cursors.push({ ...at, next: await worker.assigned(at, marks?.get(markKey(at)) ?? null) })
+    }
+    return cursors
+  }
+
+  const ended = run()
+  const hangUp = () => {
+    sessions.member.close()
+    sessions.reader.close()
+  }
+  const gone = ended.catch(() => {}).finally(hangUp)
+  return {
+    group,
+    owns: at => owned.has(markKey(at)),
+    ended,
+    commit: async (at, mark) => {
+      const term = owned.get(markKey(at))?.term
+      if (!term) throw fencedOff(group, at)
+      await term.commit(at, mark)
+    },
+    close: async () => {
+      stop.abort()
+      if (
+        (await unless(
+          AbortSignal.timeout(closeMs),
+          gone.then(() => true),
+        )) !== null
+      )
+        return
+      log.warn({ group, closeMs }, 'the consumer was closed while its last batch is still being worked on')
+      hangUp()
+    },
+  }
+}
+
+function whenFallen(signal: AbortSignal, act: () => void): void {
+  if (signal.aborted) act()
+  else signal.addEventListener('abort', act, { once: true })
+}
