@@ -49,7 +49,7 @@ const at = async (ground: Ground, target: Target, rate: number, seconds: number)
 const kneeOf = async (ground: Ground, target: Target): Promise<{ readonly rate: number; readonly note: string }> => {
   const seconds = ground.quick ? 2 : 5
   const { perSecond } = clean(await ground.drive(target, { shape: { closed: 32 }, seconds }), target.name)
-  for (const share of [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]) {
+  for (const share of ground.quick ? [1, 0.8, 0.6, 0.4] : [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]) {
     const rate = Math.round(perSecond * share)
     const loaded = await ground.drive(target, { shape: { open: rate }, seconds })
     const whole = loaded.failed === 0 && loaded.dropped === 0

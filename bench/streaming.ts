@@ -50,7 +50,7 @@ const firstEvent = async (ground: Ground, target: Target): Promise<Wait> => {
     model: 'bench,tokens=20,interval=5',
     stream: true,
     shape: { open: FIRST_RATE },
-    seconds: ground.quick ? 3 : 6,
+    seconds: ground.quick ? 2 : 6,
   }
   return clean(await ground.drive(target, load), target.name).firstMs
 }
@@ -68,7 +68,7 @@ const perEvent = async (ground: Ground, target: Target): Promise<number> => {
   }
   const seconds = ground.quick ? 2 : 4
   const short = await spent(10, seconds)
-  const long = await spent(600, seconds)
+  const long = await spent(400, seconds)
   // Two kinds of cost in two measurements: cpu = requests × a + events × b, solved for b.
   const ofRequests = (short.cpu * long.requests) / short.requests
   return ((long.cpu - ofRequests) / (long.events - (short.events * long.requests) / short.requests)) * 1e6

@@ -12,7 +12,7 @@ export const throughput: Measurement = {
     for (const target of [ground.bare, ground.gateway, ground.bare, ground.gateway])
       await round(ground, target, seconds)
     const rounds: { readonly bare: Round; readonly gateway: Round; readonly others: number }[] = []
-    for (let i = 0; i < (ground.quick ? 5 : 7); i++) {
+    for (let i = 0; i < (ground.quick ? 4 : 7); i++) {
       const bare = await round(ground, ground.bare, seconds)
       const before = others(ground)
       const gateway = await round(ground, ground.gateway, seconds)
