@@ -20,7 +20,7 @@ export type Supervisor = {
 /** The whole drain: container runtimes kill what takes longer than ten seconds. */
 export const drainMs = 10_000
 /** Of what is left of it, the part of those whose turn it is. */
-export const firstShare = 0.7
+const firstShare = 0.8
 
 export function supervise(
   specs: readonly ProcessSpec[],

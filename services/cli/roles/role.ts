@@ -12,3 +12,6 @@ export type RoleContext = {
 }
 
 export type StartRole = (context: RoleContext) => Promise<Running>
+
+/** The group whose mark says what is in ClickHouse: the embedded log keeps what it has not passed. */
+export const sinkGroup = 'sink'

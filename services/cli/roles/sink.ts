@@ -4,13 +4,15 @@ import { migrate } from '../../io/clickhouse/migrate.ts'
 import { loadConfig } from '../../io/config.ts'
 import type { ClickHouseSettings, Settings } from '../../io/config-settings.ts'
 import { type Credentials, openCredentials } from '../../io/credentials.ts'
+import { nextLife } from '../../io/epoch.ts'
 import { textOf } from '../../io/fault.ts'
+import { openAlarm } from '../../sink/alarm.ts'
 import { startSink } from '../../sink/sink.ts'
 import { openSharedLog } from '../open-log.ts'
-import type { RoleContext, StartRole } from './role.ts'
+import { type RoleContext, type StartRole, sinkGroup } from './role.ts'
 
 /** The topics whose records are rows of `events`. */
-const stored = [topics.events.name]
+const stored = [topics.events, topics.ledger, topics.control, topics.alerts].map(topic => topic.name)
 
 const dayMs = 86_400_000
 /** The warehouse starts beside the sink and is there within a second; a server may be away for longer. */
@@ -20,11 +22,12 @@ export const start: StartRole = async context => {
   const { settings, env, logger } = context
   const config = loadConfig(settings, env)
   const where = clickhouseOf(settings, openCredentials(settings).credentials)
-  const log = await openSharedLog(settings, 'sink', logger)
+  const log = await openSharedLog(settings, nextLife(settings.dataDir, 'sink', 0).producer, logger)
   for (const difference of await log.ensure(Object.values(topics))) logger.warn(difference)
   await prepared(context, where, Math.max(1, Math.ceil(config.retention.rows / dayMs)))
   const clickhouse = openClickHouse(where)
-  const sink = startSink({ log, clickhouse, topics: stored, logger })
+  const alarm = openAlarm(log)
+  const sink = startSink({ log, clickhouse, topics: stored, group: sinkGroup, logger, onLost: alarm.ring })
   // What trying again does not mend is a crash: the supervisor sees it, and starts another.
   sink.ended.catch(error => {
     throw error
@@ -32,17 +35,18 @@ export const start: StartRole = async context => {
   return {
     async close() {
       await sink.close()
+      await alarm.close()
       await clickhouse.close()
       await log.close()
     },
   }
 }
 
-/** The schema, as soon as ClickHouse answers. */
+/** Makes the schema, as soon as ClickHouse answers. */
 async function prepared({ logger }: RoleContext, where: ClickHouseSettings, days: number): Promise<void> {
   for (let waitMs = knockMs.first; ; waitMs = Math.min(waitMs * 2, knockMs.last)) {
     try {
-      const applied = await migrate(where, { days, rollupDays: Math.max(days, 400) })
+      const applied = await migrate(where, { days, rollupDays: Math.max(days, rollupDays) })
       if (applied.length > 0) logger.info({ applied }, 'the schema of ClickHouse is made')
       return
     } catch (error) {
@@ -53,18 +57,20 @@ async function prepared({ logger }: RoleContext, where: ClickHouseSettings, days
   }
 }
 
+/** Spend by the minute is small, and last year's is asked for. */
+const rollupDays = 400
+
 const isAway = (error: unknown): boolean =>
   /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EPIPE)$/.test(
     String((error as NodeJS.ErrnoException).code),
   ) || /socket hang up|timeout/i.test(textOf(error))
 
 function clickhouseOf(settings: Settings, credentials: Credentials): ClickHouseSettings {
-  return (
-    settings.clickhouse ?? {
-      url: `http://127.0.0.1:${settings.warehousePort}`,
-      user: 'sluice',
-      password: credentials.warehouse.sluice,
-      database: 'sluice',
-    }
-  )
+  const embedded = {
+    url: `http://127.0.0.1:${settings.warehousePort}`,
+    user: 'sluice',
+    password: credentials.warehouse.sluice,
+    database: 'sluice',
+  }
+  return settings.clickhouse ?? embedded
 }
