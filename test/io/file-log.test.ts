@@ -273,6 +273,16 @@ test('retention deletes closed segments that are old and that every known group 
   )
 })
 
+test('what a callback appends while the writer closes is refused, and touches no file', async () => {
+  const log = open()
+  const writer = await log.writer(topic)
+  const late = Promise.withResolvers<Fault | null>()
+  writer.append(message('k', 'a'), () => writer.append(message('k', 'b'), late.resolve))
+  await writer.close()
+  assert.equal((await late.promise)?.code, 'log_closed')
+  assert.equal((await log.bounds(at)).end, 1)
+})
+
 test('names that would climb out of the directory are refused', async () => {
   const log = open()
   for (const name of ['..', '../x', 'a/b', '', '.hidden', 'a\0b']) {

@@ -47,7 +47,7 @@ export function forward(options: {
   let underWay: { readonly oldest: LogRecord; readonly since: number } | null = null
 
   const ship = async (batch: Batch): Promise<void> => {
-    if (batch.partition !== at.partition || closing.signal.aborted) return
+    if (closing.signal.aborted) return
     end = Math.max(end, batch.end)
     underWay = { oldest: batch.records[0]!, since: Date.now() }
     const partitions = await target.partitions()
@@ -93,7 +93,11 @@ export function forward(options: {
     if (mark === null) await putMark() // from now on the spool knows for whom it keeps its records
     marked = shipped
     if (closing.signal.aborted) return
-    const follower = from.follow(at.topic, { from: [{ ...at, offset: shipped }], onBatch: ship })
+    const follower = from.follow(at.topic, {
+      from: [{ ...at, offset: shipped }],
+      partitions: [at.partition],
+      onBatch: ship,
+    })
     const stopped = new Promise<void>(resolve => closing.signal.addEventListener('abort', () => resolve()))
     try {
       await Promise.race([follower.ended, keepMarks(), stopped])

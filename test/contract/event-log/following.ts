@@ -60,6 +60,25 @@ export function followingContract(bench: Bench): void {
       assert.equal((await unnamed.end())[0], '0')
     })
 
+    test('of the partitions only those that were named', async () => {
+      const log = bench.log()
+      const topic = await freshTopic(log, { partitions: 3 })
+      const writer = await log.writer(topic.name)
+      for (let i = 0; i < 60; i++) writer.append(message(`key-${i}`, `${i}`))
+      await writer.flush()
+      const all = new Reading(log, topic.name, 'earliest')
+      await all.follower.caughtUp
+      await all.end()
+      assert.equal(all.records.length, 60)
+      for (const partitions of [[0], [1, 2], []]) {
+        const some = new Reading(log, topic.name, 'earliest', partitions)
+        await some.follower.caughtUp
+        await some.end()
+        const wanted = all.records.filter(record => partitions.includes(record.partition))
+        assert.deepEqual(texts(some.records).toSorted(), texts(wanted).toSorted())
+      }
+    })
+
     test('an empty topic is caught up at once', async () => {
       const log = bench.log()
       const topic = await freshTopic(log)

@@ -88,8 +88,9 @@ export class Reading {
   readonly follower: Follower
   readonly #condition = new Condition()
 
-  constructor(log: EventLog, topic: string, from: FollowOptions['from']) {
-    this.follower = log.follow(topic, { from, onBatch: batch => this.#take(batch) })
+  constructor(log: EventLog, topic: string, from: FollowOptions['from'], partitions?: readonly number[]) {
+    const only = partitions === undefined ? {} : { partitions }
+    this.follower = log.follow(topic, { from, ...only, onBatch: batch => this.#take(batch) })
   }
 
   #take(batch: Batch): void {

@@ -10,10 +10,12 @@ import { readWatermark } from './watermark.ts'
 export function follow(place: Place, topic: string, options: FollowOptions): Follower {
   const { from } = options
   const ends = new Map(
-    listPartitions(place.dir, topic).map(partition => {
-      const mark = readWatermark(partitionDir(place.dir, { topic, partition }))
-      return [partition, mark?.end ?? 0] as const
-    }),
+    listPartitions(place.dir, topic)
+      .filter(partition => options.partitions?.includes(partition) ?? true)
+      .map(partition => {
+        const mark = readWatermark(partitionDir(place.dir, { topic, partition }))
+        return [partition, mark?.end ?? 0] as const
+      }),
   )
   const start = ({ partition }: Partition): number => {
     if (from === 'earliest') return 0
@@ -28,6 +30,7 @@ export function follow(place: Place, topic: string, options: FollowOptions): Fol
   const rounds = goRound({
     ...place,
     topics: [topic],
+    partitions: options.partitions,
     begin: start,
     deliver: options.onBatch,
     looked: readers => {

@@ -30,6 +30,8 @@ export type Rounds = {
 export function goRound(
   options: Place & {
     readonly topics: readonly string[]
+    /** Only these; all where it is left out. */
+    readonly partitions?: readonly number[] | undefined
     /** The offset to read a partition from. */
     readonly begin: (at: Partition) => Promise<number> | number
     readonly deliver: (batch: Batch) => Promise<void> | void
@@ -50,6 +52,7 @@ export function goRound(
         discoverAt = 0
       })
       for (const partition of listPartitions(dir, topic)) {
+        if (options.partitions?.includes(partition) === false) continue
         const at = { topic, partition }
         const place = partitionDir(dir, at)
         if (!readers.some(reader => reader.at.topic === topic && reader.at.partition === partition)) {

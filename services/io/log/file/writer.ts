@@ -44,6 +44,7 @@ export class FileWriter implements Writer {
   #scheduled = false
   #settling = false
   #flushes: { readonly upTo: number; readonly resolve: () => void }[] = []
+  #closing = false
   #closed: Promise<void> | null = null
 
   constructor(
@@ -84,7 +85,7 @@ export class FileWriter implements Writer {
   }
 
   #reasonToRefuse(bound: number): Fault | null {
-    if (this.#closed !== null) return new Fault('log_closed', 'The log was closed.')
+    if (this.#closing) return new Fault('log_closed', 'The log was closed.')
     if (this.#tail.broken !== null) return this.#tail.broken
     if (bound > maxRecordBytes) return new Fault('log_refused', `A record is above ${maxRecordBytes} bytes.`)
     if (this.#tail.bytes + this.#length + bound <= this.#maxBytes) return null
@@ -178,13 +179,17 @@ export class FileWriter implements Writer {
   }
 
   close(): Promise<void> {
-    this.#closed ??= (async () => {
-      this.#endTurnNow()
-      await this.#tail.close()
-      this.#settle()
-      await this.#onClose()
-    })()
+    this.#closed ??= this.#close()
     return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    // Before anything is called back: what a callback appends now is refused, not written to files that are going away.
+    this.#closing = true
+    this.#endTurnNow()
+    await this.#tail.close()
+    this.#settle()
+    await this.#onClose()
   }
 }
 
