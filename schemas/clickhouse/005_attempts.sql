@@ -10,6 +10,7 @@ CREATE VIEW IF NOT EXISTS attempts
   step UInt32 COMMENT 'Step of the call in its run',
   request_id String COMMENT 'Request the attempt was made for',
   n UInt16 COMMENT 'Which attempt it was, from 1',
+  of UInt16 COMMENT 'How many attempts the request took',
   provider LowCardinality(String) COMMENT 'Provider that was tried',
   model String COMMENT 'Model that was asked for there',
   status Nullable(UInt16) COMMENT 'HTTP status; NULL where no answer came',
@@ -21,6 +22,7 @@ CREATE VIEW IF NOT EXISTS attempts
 AS SELECT
   ts, org, team, agent, run_id, root_run_id, step, request_id,
   toUInt16(JSONExtractUInt(attempt, 'n')) AS n,
+  e.attempts AS of,
   CAST(JSONExtractString(attempt, 'provider'), 'LowCardinality(String)') AS provider,
   JSONExtractString(attempt, 'model') AS model,
   JSONExtract(attempt, 'status', 'Nullable(UInt16)') AS status,
