@@ -18,10 +18,11 @@ export type Stats = {
 
 /**
  * Held back before the first byte goes out, so that a small answer carries its summary and its length, and an error
- * in it its own status. A result that takes longer than `holdMs` after its first byte flows.
+ * in it its own status. The engine writes a megabyte at a time or what is left at the end; `holdMs` after its first
+ * byte a result flows whatever its size, for the formats that tell their progress.
  */
-const holdBytes = 262_144
-const holdMs = 50
+const holdBytes = 1_048_576
+const holdMs = 200
 /** With wait_end_of_query, what is held in memory at most; beyond it the rest flows after all. */
 const holdWholeBytes = 67_108_864
 /** A client that reads nothing for so long is gone: it keeps an engine thread in a write. */
