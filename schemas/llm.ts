@@ -70,6 +70,16 @@ export const ending = usage.extend({
 })
 export type Ending = z.infer<typeof ending>
 
+/** Hashes of a conversation as far as it had come: its turns, the first, the last and all of them, and the answer. */
+export const thread = z.object({
+  length: count,
+  first: z.string(),
+  last: z.string(),
+  chain: z.string(),
+  answer: z.string().nullable(),
+  ids: z.array(z.string()).readonly(),
+})
+
 /** A model call ended, however it ended. `data.usage` is the provider's own object, `data.attempts` each try. */
 export const llmCompleted = llmCall.extend(ending.shape).extend({
   type: z.literal('llm.completed'),
@@ -79,6 +89,8 @@ export const llmCompleted = llmCall.extend(ending.shape).extend({
       usage: z.unknown().optional(),
       attempts: z.array(attempt).optional(),
       error: z.unknown().optional(),
+      /** Where later requests can continue: what a gateway's next life ties them by. */
+      thread: thread.optional(),
     })
     .optional(),
 })

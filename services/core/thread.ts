@@ -10,20 +10,26 @@ import type { History, Turn } from './turn.ts'
  *
  * Nothing ties a request that only begins like another one did: two runs that start with the same words stay two.
  */
-export type Knot = {
+export type Knot = Mark & {
   readonly runId: string
+  /** The number of knots that continue this one. */
+  continued: number
+  /** Rises with every knot. */
+  readonly order: number
+}
+
+/** What of a knot is worth keeping: it goes to the log with the answer, so that a restart forgets no conversation. */
+export type Mark = {
   /** How many turns the request had; the answer stands at this place when it is sent back. */
   readonly length: number
   /** Hashes of the first and the last turn, and of all of them, chained. */
   readonly first: string
   readonly last: string
   readonly chain: string
-  /** The answer's words and calls, without ids. */
+  /** Hash of the answer's words and calls, without ids; null where there was no answer. */
   readonly answer: string | null
-  /** The number of knots that continue this one. */
-  continued: number
-  /** Rises with every knot. */
-  readonly order: number
+  /** Hashes of the ids that the answer brought. */
+  readonly ids: readonly string[]
 }
 
 /** Finds knots by key; whoever keeps it bounds it. */
@@ -50,36 +56,36 @@ export function findTie(knots: Knots, scope: string, history: History, digest: D
 }
 
 /**
- * The knot of a request that has been answered.
+ * What a request that has been answered (or has failed: then with no answer) leaves behind.
  *
  * @param parent what it was tied to: its chain is continued, so only new turns are hashed
  */
-export function tieKnot(
-  knots: Knots,
-  scope: string,
-  history: History,
-  answer: readonly Turn[],
-  about: { readonly runId: string; readonly parent: Knot | null; readonly order: number },
-  digest: Digest,
-): Knot {
-  const { parent } = about
+export function markOf(history: History, answer: readonly Turn[], parent: Mark | null, digest: Digest): Mark {
   const from = parent !== null && parent.length <= history.length ? parent.length : 0
   let chain = from === 0 ? '' : (parent?.chain ?? '')
   for (let at = from; at < history.length; at++) chain = digest(chain + digest(history.turn(at).text))
-  const knot: Knot = {
-    runId: about.runId,
+  return {
     length: history.length,
     first: firstOf(history, digest),
     last: history.length === 0 ? '' : digest(history.turn(history.length - 1).text),
     chain,
     answer: answer.length === 0 ? null : digest(saying(answer)),
-    continued: 0,
-    order: about.order,
+    ids: answer.flatMap(turn => turn.ids).map(digest),
   }
-  if (parent !== null) parent.continued++
-  if (history.length > 0) knots.add(prefixKey(scope, chain), knot)
-  if (knot.answer !== null && saying(answer) !== '') knots.add(answerKey(scope, knot.answer), knot)
-  for (const turn of answer) for (const id of turn.ids) knots.add(idKey(scope, id), knot)
+}
+
+/** Ties a knot, so that later requests find it. */
+export function tieKnot(
+  knots: Knots,
+  scope: string,
+  mark: Mark,
+  about: { readonly runId: string; readonly order: number },
+  digest: Digest,
+): Knot {
+  const knot: Knot = { ...mark, ...about, continued: 0 }
+  if (mark.length > 0) knots.add(prefixKey(scope, mark.chain), knot)
+  if (mark.answer !== null && mark.answer !== digest('')) knots.add(answerKey(scope, mark.answer), knot)
+  for (const id of mark.ids) knots.add(idKey(scope, id), knot)
   return knot
 }
 
@@ -91,7 +97,7 @@ function byId(knots: Knots, scope: string, history: History, digest: Digest): Ti
   for (let at = history.length - 1; at >= Math.max(0, history.length - lookBack); at--)
     for (const id of history.turn(at).ids) {
       const found = knots
-        .get(idKey(scope, id))
+        .get(idKey(scope, digest(id)))
         .filter(knot => isUnlikely(id) || knot.first === firstOf(history, digest))
       if (found.length > 0) return { knot: best(found, history, digest), by: 'id' }
     }

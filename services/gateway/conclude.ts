@@ -1,7 +1,8 @@
 import type { Fact } from '../../schemas/events.ts'
+import type { Mark } from '../core/thread.ts'
 import { type Call, workOf } from './call.ts'
 import type { Caller } from './caller.ts'
-import type { Forwarded } from './forward.ts'
+import { askedWait, type Forwarded } from './forward.ts'
 import { towardsClient } from './headers.ts'
 import { ownHeaders, targetHeaders } from './outgoing.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -28,9 +29,10 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
   const said = reading === null || conversation === null ? [] : reading.said.map(conversation.read)
   const { run } = call.found
   pipeline.runs.ended(run)
+  let thread: Mark | null = null
   if (conversation !== null && !queued) {
     const stored = shape === 'responses' ? (reading?.responseId ?? null) : null
-    pipeline.runs.answered(call.lineage, call.found, said, stored)
+    thread = pipeline.runs.answered(call.lineage, call.found, said, stored)
     if (stored !== null) pipeline.queued.hold(call.base.agent, stored, target.provider.name)
   }
   const owner = pipeline.queued.take(call, settled)
@@ -55,7 +57,11 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
       return caller.answer(status, [...towardsClient(last.headers, { decoded: false }), ...headers], last.body)
     if (last.kind === 'streamed' && last.how === 'broken')
       return caller.end(
-        call.door.protocol.streamError(call.door.matched, refusals.brokenStream(last.fault?.code ?? '')),
+        call.door.protocol.streamError(
+          call.door.matched,
+          refusals.brokenStream(last.fault?.code ?? ''),
+          call.door.query,
+        ),
       )
     caller.end()
   }
@@ -86,7 +92,7 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
           response_id: reading?.responseId ?? undefined,
           model: reading?.model ?? target.model ?? call.ask.model ?? undefined,
         }),
-        data: { attempts: [...attempts], ...dataOf(settled) },
+        data: { attempts: [...attempts], ...dataOf(settled), ...(thread === null ? {} : { thread }) },
       }
   for (const asked of calledFacts(run.calls, said, workOf(call), Date.now(), pipeline.payloads))
     pipeline.recorder.tell(asked, call.base.root_run_id)
@@ -103,9 +109,10 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
 /** What the client is told instead of an answer, where there was none to pass on. */
 function refusalOf(forwarded: Forwarded): Refusal | null {
   const { last, attempts } = forwarded
-  if (last.kind === 'failed') return refusals.upstream(last.fault.code, attempts)
+  if (last.kind === 'failed') return refusals.upstream(last.fault.code, attempts, null)
   // The upstream's own refusals are its business; its failures are reported with what was tried.
-  if (last.kind === 'whole' && last.status >= 500) return refusals.upstream('upstream_unavailable', attempts)
+  if (last.kind === 'whole' && last.status >= 500)
+    return refusals.upstream('upstream_unavailable', attempts, askedWait(last))
   return null
 }
 

@@ -7,19 +7,23 @@ export function openDispatch(
   options: { readonly connectTimeoutMs?: number } = {},
 ): Upstream & { close(): Promise<void> } {
   const pools = new Map<string, Pool>()
+  const connectTimeoutMs = options.connectTimeoutMs ?? 10_000
 
-  const poolOf = (origin: string): Pool => {
-    let pool = pools.get(origin)
+  /** Who waits for less than a connection may take has a pool of their own; there are as many as routes have timeouts. */
+  const poolOf = (origin: string, timeoutMs: number): Pool => {
+    const connectMs = Math.min(connectTimeoutMs, timeoutMs)
+    const name = `${origin} ${connectMs}`
+    let pool = pools.get(name)
     if (pool === undefined) {
       // No `connections` limit: a stream holds its connection for minutes, and a queue here would be a hidden wait. What
       // bounds the connections is the number of calls that the gateway admits.
       pool = new Pool(origin, {
-        connect: { timeout: options.connectTimeoutMs ?? 10_000 },
+        connect: { timeout: connectMs },
         // Below the 5 s after which many servers close an idle connection, so that we rarely write into a closing one.
         keepAliveTimeout: 4_000,
         maxHeaderSize: 64 * 1024,
       })
-      pools.set(origin, pool)
+      pools.set(name, pool)
     }
     return pool
   }
@@ -28,7 +32,7 @@ export function openDispatch(
     send(request, answer) {
       const flight = new Flight(answer)
       try {
-        poolOf(request.origin).dispatch(optionsOf(request), flight)
+        poolOf(request.origin, request.timeoutMs).dispatch(optionsOf(request), flight)
       } catch (error) {
         // What undici will not even begin with (a header it holds to be malformed).
         queueMicrotask(() => flight.onResponseError(null, error as Error))

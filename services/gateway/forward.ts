@@ -86,7 +86,8 @@ function mayPass(last: Try): boolean {
   return last.kind === 'whole' && passing.has(last.status)
 }
 
-function askedWait(last: Try): number | null {
+/** What an answer says of when to come again, in milliseconds. */
+export function askedWait(last: Try): number | null {
   if (last.kind !== 'whole') return null
   return retryAfterMs(headerOf(last.headers, 'retry-after-ms'), headerOf(last.headers, 'retry-after'), Date.now())
 }

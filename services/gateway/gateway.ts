@@ -19,10 +19,10 @@ import { openPrices } from './prices.ts'
 import { openai } from './protocols/protocols.ts'
 import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
-import { crashed, keepMark, leftBehind } from './recover.ts'
+import { crashed, memoryMarks, takeOver } from './recover.ts'
 import { openRuns, type Run } from './runs.ts'
 import { simulator } from './simulator/simulator.ts'
-import { type Payloads, unansweredFacts } from './tools.ts'
+import { unansweredFacts } from './tools.ts'
 
 export type GatewayOptions = {
   readonly config: Config
@@ -59,15 +59,19 @@ const markEveryMs = 2_000
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, life, logger } = options
-  const before = await leftBehind(log, options.at)
   const writer = await log.writer(options.at.topic, { partition: options.at.partition })
   const recorder = openRecorder({ writer, life })
   const open = openCalls()
   const queued = openQueued()
-  for (const fact of before.queued) queued.remember(fact)
-  for (const admission of before.open) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
-  if (before.open.length > 0)
-    logger.warn({ calls: before.open.length }, 'calls of a former life had no end; they are settled at their bound')
+  const short = life.producer.replace(/^gateway-/, '')
+  const { idleTimeoutMs } = config.runs.defaults
+  let minted = 0
+  // The name of a run holds the life that named it: no two gateways ever mint the same.
+  const runs = openRuns({ mint: () => `run-${short}-${life.epoch}-${++minted}`, idleMs: idleTimeoutMs })
+  const orphans = await takeOver(log, options.at, runs, queued, Date.now() - idleTimeoutMs)
+  for (const admission of orphans) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
+  if (orphans.length > 0)
+    logger.warn({ calls: orphans.length }, 'calls of a former life had no end; they are settled at their bound')
 
   let forget = () => {}
   const keys = followKeys(options.shared, () => forget())
@@ -76,18 +80,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const policies = compile(config, { network, simulator })
   const identities = openIdentities([listedKeys(config.agents), keys])
   forget = identities.forget
-  const short = life.producer.replace(/^gateway-/, '')
   let requests = 0
-  let minted = 0
   const inFlight = { count: 0, draining: false }
   const pipeline: Pipeline = {
     policies: () => policies,
     identities,
-    // The name of a run holds the life that named it: no two gateways ever mint the same.
-    runs: openRuns({
-      mint: () => `run-${short}-${life.epoch}-${++minted}`,
-      idleMs: config.runs.defaults.idleTimeoutMs,
-    }),
+    runs,
     payloads: config.payloads,
     queued,
     recorder,
@@ -106,22 +104,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     open,
   }
 
-  let latest = 0
-  const moveMark = async () => {
-    const { end } = await log.bounds(options.at)
-    const offset = open.oldest() ?? end
-    if (offset <= latest) return
-    await keepMark(log, options.at, offset)
-    latest = offset
-  }
-  const marking = setInterval(
-    () => moveMark().catch(error => logger.warn({ err: error }, 'the recovery mark could not be moved')),
-    markEveryMs,
-  )
-
+  const marks = memoryMarks(log, options.at, idleTimeoutMs)
+  const marking = setInterval(() => {
+    marks
+      .move(open.oldest(), Date.now())
+      .catch(error => logger.warn({ err: error }, 'the mark of what to remember could not be moved'))
+  }, markEveryMs)
   const ending = setInterval(() => {
-    for (const run of pipeline.runs.idle())
-      for (const fact of endOf(run, config.payloads)) recorder.tell(fact, run.rootId)
+    for (const run of pipeline.runs.idle()) for (const fact of endOf(run)) recorder.tell(fact, run.rootId)
   }, endEveryMs)
 
   const app = listener(config, pipeline, logger, options)
@@ -152,11 +142,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** A run that nobody goes on with has ended, and what it waits for will not come. */
-function endOf(run: Run, payloads: Payloads): readonly Fact[] {
+function endOf(run: Run): readonly Fact[] {
   if (run.about === null) return []
   const { step, request_id, ...work } = run.about
   return [
-    ...unansweredFacts(run.calls, Date.now(), payloads),
+    ...unansweredFacts(run.calls, Date.now()),
     { type: 'run.finished', ...work, reason: 'idle', actor: 'gateway' },
   ]
 }

@@ -18,6 +18,7 @@ import type { Ask, Protocol, Refusal } from './protocols/protocol.ts'
 import type { Queued } from './queued.ts'
 import { readJson } from './read.ts'
 import type { Recorder } from './recorder.ts'
+import { scopeOf } from './recover.ts'
 import { refusals } from './refusals.ts'
 import { refuse } from './refuse.ts'
 import type { Runs } from './runs.ts'
@@ -106,7 +107,7 @@ async function serveRead(
   const headers = told(caller.req.headers)
   const conversation = protocol.conversation(matched)
   const lineage = {
-    scope: `${who.agent} ${who.keyId}`,
+    scope: scopeOf({ agent: who.agent, key_id: who.keyId }),
     claim: headers.claim,
     parentRunId: headers.parentRunId,
     previousResponseId: ask.previousResponseId,

@@ -1,58 +1,105 @@
 import type { AdmissionGranted } from '../../schemas/admission.ts'
-import { decode, type Event } from '../../schemas/events.ts'
-import type { LlmQueued } from '../../schemas/llm.ts'
-import type { EventLog, Partition } from '../io/log/port.ts'
-
-/** What a former life of this gateway left behind. */
-export type LeftBehind = {
-  /** Calls that were let through and never ended: whoever made them died over them. */
-  readonly open: readonly (AdmissionGranted & { readonly admittedAt: number })[]
-  readonly queued: readonly LlmQueued[]
-}
-
-const group = 'gateway-recovery'
+import { decodeRaw, type Event } from '../../schemas/events.ts'
+import { type Work, work } from '../../schemas/work.ts'
+import type { EventLog, LogRecord, Partition } from '../io/log/port.ts'
+import type { Queued } from './queued.ts'
+import type { Runs } from './runs.ts'
 
 /**
- * Reads this gateway's own partition from its last mark to its end. The mark is kept near the end by `keepMark`, so a
- * start reads seconds of log, not months.
+ * What a gateway's next life takes over from the log: calls that were let through and never ended, background answers,
+ * and the runs with their conversations and open tool calls. State is a fold; this is where it begins.
  */
-export async function leftBehind(log: EventLog, at: Partition): Promise<LeftBehind> {
-  const open = new Map<string, AdmissionGranted & { readonly admittedAt: number }>()
-  const queued = new Map<string, LlmQueued>()
-  if (!(await log.partitions(at.topic)).includes(at.partition)) return { open: [], queued: [] }
-  const mark = await log.committed(group, at)
+export type Admission = AdmissionGranted & { readonly time: number }
+
+/** Two marks in one: how far back an open call may stand, and where the idle time began. */
+const group = 'gateway-memory'
+
+/** Some seconds of reading at a start, whatever the traffic was; what stands before is forgotten. */
+const maxRecords = 200_000
+
+export async function takeOver(
+  log: EventLog,
+  at: Partition,
+  runs: Runs,
+  queued: Queued,
+  sinceMs: number,
+): Promise<readonly Admission[]> {
+  const open = new Map<string, Admission>()
+  if (!(await log.partitions(at.topic)).includes(at.partition)) return []
+  const { earliest, end } = await log.bounds(at)
+  const mark = (await log.committed(group, at))?.offset ?? earliest
+  const offset = Math.max(earliest, Math.min(mark, end), end - maxRecords)
   const follower = log.follow(at.topic, {
-    from: mark === null ? 'earliest' : [{ ...at, offset: mark.offset }],
+    from: [{ ...at, offset }],
     partitions: [at.partition],
     onBatch(batch) {
-      for (const record of batch.records) {
-        const read = decode(record)
-        if ('event' in read) fold(read.event)
-      }
+      for (const record of batch.records) fold(read(record))
     },
   })
   follower.ended.catch(() => {}) // told by `caughtUp`
   await follower.caughtUp
   await follower.close()
-  return { open: [...open.values()], queued: [...queued.values()] }
+  return [...open.values()]
 
   function fold(event: Event): void {
-    const id = 'request_id' in event ? (event.request_id ?? '') : ''
-    if (event.type === 'admission.granted') open.set(id, { ...event, admittedAt: event.time })
-    else if (event.type === 'llm.completed') {
-      open.delete(id)
-      if (event.response_id !== undefined) queued.delete(event.response_id)
-    } else if (event.type === 'llm.queued') {
-      open.delete(id)
-      queued.set(event.response_id, event)
-    } else if (event.type === 'admission.refused') open.delete(id)
+    const requestId = event.request_id ?? ''
+    switch (event.type) {
+      case 'admission.granted':
+        open.set(requestId, event)
+        break
+      case 'llm.queued':
+        open.delete(requestId)
+        queued.remember(event)
+        break
+      case 'llm.completed':
+        open.delete(requestId)
+        if (event.response_id !== undefined) queued.forget(event.agent, event.response_id)
+        if (event.time >= sinceMs)
+          runs.remember(scopeOf(event), {
+            work: workIn(event),
+            at: event.time,
+            mark: event.data?.thread ?? null,
+            responseId: event.response_id ?? null,
+          })
+        break
+      case 'tool.called': {
+        const { id, source, time, type, ...fields } = event
+        if (time < sinceMs) break
+        runs.remember(scopeOf(event), { work: workIn(event), at: time, mark: null, responseId: null })
+        runs.get(event.run_id)?.calls.call(callIn(event), time, fields)
+        break
+      }
+      case 'tool.returned':
+        runs.get(event.run_id)?.calls.answer({ ...callIn(event), content: '', isError: false })
+        break
+      case 'run.finished':
+      case 'run.expired':
+        runs.forget(event.run_id)
+        break
+    }
   }
 }
 
+/** Events of this very gateway, written from checked types: they are not checked again. */
+const read = (record: LogRecord): Event => decodeRaw(record) as Event
+
+export const scopeOf = (who: { readonly agent: string; readonly key_id?: string | undefined }): string =>
+  `${who.agent} ${who.key_id ?? ''}`
+
+const callIn = (event: { readonly tool: string; readonly tool_call_id?: string | undefined }) => ({
+  id: event.tool_call_id ?? null,
+  name: event.tool,
+  args: '',
+  by: 'client' as const,
+})
+
+/** Takes of an event what is about its work, and nothing else. */
+const workIn = (event: Event): Work => work.parse(event)
+
 /** A crash's calls, ended: nobody knows what the provider made of them, so their use is bounded by what they asked for. */
-export function crashed(admission: AdmissionGranted & { readonly admittedAt: number }, now: number) {
-  const { type, bound_input_tokens, bound_output_tokens, bound_nano_usd, admittedAt, ...base } = admission
-  const { id, source, time, ...call } = base as typeof base & { id?: string; source?: string; time?: number } // an event's envelope
+export function crashed(admission: Admission, now: number) {
+  const { type, bound_input_tokens, bound_output_tokens, bound_nano_usd, time, ...base } = admission
+  const { id, source, ...call } = base as typeof base & { id?: string; source?: string } // the rest of its envelope
   return {
     type: 'llm.completed' as const,
     ...call,
@@ -64,11 +111,29 @@ export function crashed(admission: AdmissionGranted & { readonly admittedAt: num
       ? {}
       : { input_tokens: Math.max(0, Math.ceil((bound_input_tokens - 2048) / 4)) }),
     ...(bound_output_tokens === undefined ? {} : { output_tokens: bound_output_tokens }),
-    latency_ms: Math.max(0, now - admittedAt),
+    latency_ms: Math.max(0, now - time),
   }
 }
 
-/** Commits, from time to time, how far back a next life would have to read. */
-export async function keepMark(log: EventLog, at: Partition, oldestOpenOffset: number): Promise<void> {
-  await log.commit(group, at, { offset: oldestOpenOffset })
+/**
+ * Commits, from time to time, how far back a next life has to read: to the oldest open call, and to the beginning of the
+ * idle time.
+ */
+export function memoryMarks(log: EventLog, at: Partition, idleMs: number) {
+  const ends: { readonly time: number; readonly end: number }[] = []
+  let latest = -1
+  return {
+    async move(oldestOpen: number | null, now: number): Promise<void> {
+      const { end } = await log.bounds(at)
+      ends.push({ time: now, end })
+      // The newest sample that is older than the idle time: nothing before it is remembered.
+      while (ends.length > 1 && (ends[1]?.time ?? now) <= now - idleMs) ends.shift()
+      const begun = ends[0]
+      const idle = begun !== undefined && begun.time <= now - idleMs ? begun.end : 0
+      const offset = Math.min(oldestOpen ?? end, idle)
+      if (offset <= latest) return
+      await log.commit(group, at, { offset })
+      latest = offset
+    },
+  }
 }

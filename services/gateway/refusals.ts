@@ -57,12 +57,14 @@ export const refusals = {
     message: 'The call cannot be recorded now, so it is not made.',
     retryAfterMs: 2_000,
   }),
-  upstream: (code: string, attempts: readonly unknown[]): Refusal => ({
+  /** `askedMs`: for how long the upstream that was tried last wants to be left alone. */
+  upstream: (code: string, attempts: readonly unknown[], askedMs: number | null): Refusal => ({
     code: code === 'upstream_timeout' ? 'upstream_timeout' : 'upstream_unavailable',
     status: code === 'upstream_timeout' ? 504 : 502,
     message:
       code === 'upstream_timeout' ? 'The provider did not answer in time.' : 'No provider could answer this call.',
-    retryAfterMs: 1_000,
+    // A day is as good as never to whoever waits.
+    retryAfterMs: Math.min(Math.max(1_000, askedMs ?? 0), 86_400_000),
     facts: { attempts },
   }),
   /** A stream that broke off after it had begun. */

@@ -2,9 +2,10 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { RunSource, Work } from '../../schemas/work.ts'
 import type { RunClaim } from '../core/lineage.ts'
-import { findTie, type Knot, type Tie, tieKnot } from '../core/thread.ts'
+import { findTie, type Knot, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
 import { ToolCalls } from '../core/tool-calls.ts'
 import type { History, Turn } from '../core/turn.ts'
+import type { ToolFields } from './tools.ts'
 
 /** A run as this gateway knows it. `steps` counts its model calls in order of arrival. */
 export type Run = {
@@ -13,7 +14,7 @@ export type Run = {
   readonly parentId: string | null
   /** Root first, parent last. */
   readonly ancestors: readonly string[]
-  readonly calls: ToolCalls<Work>
+  readonly calls: ToolCalls<ToolFields>
   steps: number
   inFlight: number
   /** Unix milliseconds of its last sign of life. */
@@ -32,6 +33,14 @@ export type Told = {
   readonly history: History | null
 }
 
+/** A call of a former life: `at` is Unix milliseconds. */
+export type Remembered = {
+  readonly work: Work
+  readonly at: number
+  readonly mark: Mark | null
+  readonly responseId: string | null
+}
+
 /** `opened`: this gateway had not seen the run before. `tie`: where in a conversation the request goes on. */
 export type Found = {
   readonly run: Run
@@ -43,11 +52,16 @@ export type Found = {
 /** The runs that this gateway has seen lately: what a request needs to be filed, never a truth of its own. */
 export type Runs = {
   of(told: Told): Found
-  /** A request was answered: later ones may continue from here. */
-  answered(told: Told, found: Found, answer: readonly Turn[], responseId: string | null): void
+  /** A request was answered: later ones may continue from here. Gives what a next life needs to know of it. */
+  answered(told: Told, found: Found, answer: readonly Turn[], responseId: string | null): Mark | null
+  /** At start, from the log: what a former life knew. */
+  remember(scope: string, event: Remembered): void
   /** A call of the run begins or ends. */
   begun(run: Run, about: Work): void
   ended(run: Run): void
+  get(runId: string): Run | undefined
+  /** It ended, and what is known of it goes with it. */
+  forget(runId: string): void
   /** Runs without a sign of life for the idle time; each is given once. */
   idle(): readonly Run[]
 }
@@ -137,13 +151,29 @@ export function openRuns(options: {
 
     answered({ scope, history }, { run, tie }, answer, responseId) {
       if (responseId !== null) responses.set(`${scope} ${responseId}`, run.id)
-      if (history === null || history.length + answer.length === 0) return
+      if (history === null || history.length + answer.length === 0) return null
       // A tie to another run (a header named this one) is no part of this run's chain.
       const parent = tie !== null && tie.knot.runId === run.id ? tie.knot : null
-      tieKnot(knots, scope, history, answer, { runId: run.id, parent, order: ++order }, digest)
+      const mark = markOf(history, answer, parent, digest)
+      if (parent !== null) parent.continued++
+      tieKnot(knots, scope, mark, { runId: run.id, order: ++order }, digest)
+      return mark
     },
+
+    remember(scope, { work, at, mark, responseId }) {
+      const run = runs.get(work.run_id) ?? open(work.run_id, work.parent_run_id ?? null)
+      run.steps = Math.max(run.steps, work.step ?? 0)
+      run.lastAt = at
+      run.about ??= work
+      runs.set(run.id, run)
+      if (responseId !== null) responses.set(`${scope} ${responseId}`, run.id)
+      if (mark !== null) tieKnot(knots, scope, mark, { runId: run.id, order: ++order }, digest)
+    },
+
+    get: id => runs.get(id),
+    forget: id => void runs.delete(id),
   }
 }
 
 /** Short enough for a key, long enough that no two texts of one agent share it. */
-const digest = (text: string): string => hash('sha1', text, 'base64url')
+const digest = (text: string): string => hash('sha1', text, 'base64url').slice(0, 16)

@@ -1,18 +1,21 @@
 import { hash } from 'node:crypto'
 import type { Fact } from '../../schemas/events.ts'
+import type { ToolCalled } from '../../schemas/tool.ts'
 import type { Work } from '../../schemas/work.ts'
 import type { OpenCall, ToolCalls } from '../core/tool-calls.ts'
 import { type History, isEmptyResult, type ToolCall, type ToolResult, type Turn } from '../core/turn.ts'
 
 /** Tool calls as facts, read from the conversation: what a model asked for, and what came back with a later request. */
-export type CallOfRun = OpenCall<Work>
+
+/** What all facts of one tool call have in common. */
+export type ToolFields = Omit<ToolCalled, 'type'>
 
 /** How much of arguments and results stands on the log. */
 export type Payloads = { readonly capture: 'none' | 'preview' | 'full'; readonly previewBytes: number }
 
 /** What an answer asks for: `tool.called`, and for tools that the provider ran, `tool.returned` at once. */
 export function calledFacts(
-  calls: ToolCalls<Work>,
+  calls: ToolCalls<ToolFields>,
   answer: readonly Turn[],
   work: Work,
   at: number,
@@ -21,8 +24,9 @@ export function calledFacts(
   const results = answer.flatMap(turn => turn.results)
   return answer.flatMap(turn =>
     turn.calls.flatMap((call): readonly Fact[] => {
-      if (!calls.call(call, at, work)) return []
-      if (call.by === 'client') return [{ type: 'tool.called', ...toolOf(call, work, payloads) }]
+      const fields = fieldsOf(call, work, payloads)
+      if (!calls.call(call, at, fields)) return []
+      if (call.by === 'client') return [{ type: 'tool.called', ...fields }]
       const result = results.find(result => result.id !== null && result.id === call.id) ?? null
       const open = calls.answer({ id: call.id, name: call.name, content: '', isError: false })
       return open === null ? [] : [returned(open, result, at, payloads)]
@@ -32,7 +36,7 @@ export function calledFacts(
 
 /** What a request brings back for calls that are open, from its turn `from` on. */
 export function returnedFacts(
-  calls: ToolCalls<Work>,
+  calls: ToolCalls<ToolFields>,
   history: History,
   from: number,
   at: number,
@@ -48,20 +52,20 @@ export function returnedFacts(
 }
 
 /** What never came back before its run ended. */
-export const unansweredFacts = (calls: ToolCalls<Work>, at: number, payloads: Payloads): readonly Fact[] =>
+export const unansweredFacts = (calls: ToolCalls<ToolFields>, at: number): readonly Fact[] =>
   calls.abandon().map(call => ({
     type: 'tool.returned',
-    ...toolOf(call, call.about, payloads),
+    ...call.about,
     outcome: 'unanswered',
     reason: 'run_ended',
     latency_ms: Math.max(0, at - call.at),
   }))
 
-function returned(call: CallOfRun, result: ToolResult | null, at: number, payloads: Payloads): Fact {
+function returned(call: OpenCall<ToolFields>, result: ToolResult | null, at: number, payloads: Payloads): Fact {
   const failed = result?.isError === true
   return {
     type: 'tool.returned',
-    ...toolOf(call, call.about, payloads),
+    ...call.about,
     ...(result === null ? {} : resultOf(result.content, payloads)),
     outcome: failed ? 'error' : 'success',
     ...(failed ? { error_type: 'tool_error', reason: 'tool_error' } : {}),
@@ -69,13 +73,13 @@ function returned(call: CallOfRun, result: ToolResult | null, at: number, payloa
   }
 }
 
-const toolOf = (call: ToolCall, work: Work, payloads: Payloads) => ({
+const fieldsOf = (call: ToolCall, work: Work, payloads: Payloads): ToolFields => ({
   ...work,
-  operation: 'execute_tool' as const,
+  operation: 'execute_tool',
   tool: call.name,
   ...(call.by === 'provider' ? { server: 'provider' } : {}),
   ...(call.id === null ? {} : { tool_call_id: call.id }),
-  observed: 'conversation' as const,
+  observed: 'conversation',
   ...shown('args', call.args, payloads),
   args_hash: digest(call.args),
 })
