@@ -5,6 +5,7 @@ import type { Readable, Transform, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
 import type { Ask, Encoding } from './ask.ts'
+import { BlockEncoder, frame } from './blocks.ts'
 import { httpStatus, type QueryException } from './exception.ts'
 
 /** What a statement did, in the units of X-ClickHouse-Summary. */
@@ -34,6 +35,7 @@ const lingerMs = 500
 export class Answer {
   readonly #response: ServerResponse
   readonly #version: string
+  #blocks = false
 
   constructor(response: ServerResponse, version: string, timezone: string) {
     this.#response = response
@@ -43,6 +45,7 @@ export class Answer {
   }
 
   about(ask: Ask): void {
+    this.#blocks = ask.encoding?.name === 'blocks'
     // A header value of the client's: only what can stand in one.
     this.#response.setHeader('X-ClickHouse-Query-Id', ask.queryId.replace(/[^\x20-\x7e]/g, '?').slice(0, 256))
   }
@@ -52,7 +55,7 @@ export class Answer {
     this.#describe(format)
     response.setHeader('X-ClickHouse-Summary', summary(stats))
     const body = ask.encoding === undefined || bytes.length === 0 ? bytes : await compress(bytes, ask.encoding)
-    if (body !== bytes && ask.encoding !== undefined) response.setHeader('Content-Encoding', ask.encoding.name)
+    if (body !== bytes) this.#tellEncoding(ask.encoding)
     response.setHeader('Content-Length', body.length)
     response.end(body)
   }
@@ -71,10 +74,13 @@ export class Answer {
       response.destroy()
       return
     }
-    const text = Buffer.from(error.text(this.#version))
+    const status = httpStatus(error.code)
+    const plain = Buffer.from(error.text(this.#version))
+    // Who asked for blocks reads errors in blocks too, but for those of a door that is closed.
+    const text = this.#blocks && status !== 401 && status !== 403 ? frame(plain) : plain
     for (const name of ['X-ClickHouse-Format', 'X-ClickHouse-Summary', 'Content-Encoding']) response.removeHeader(name)
     if (error.code === 194) response.setHeader('WWW-Authenticate', 'Basic realm="Sluice warehouse"')
-    response.writeHead(httpStatus(error.code), {
+    response.writeHead(status, {
       'Content-Type': 'text/plain; charset=UTF-8',
       'Content-Length': text.length,
       'X-ClickHouse-Exception-Code': error.code,
@@ -90,6 +96,11 @@ export class Answer {
     this.#response.end(text)
   }
 
+  #tellEncoding(encoding: Encoding | undefined): void {
+    if (encoding !== undefined && encoding.name !== 'blocks')
+      this.#response.setHeader('Content-Encoding', encoding.name)
+  }
+
   #describe(format: string): void {
     if (format === '') return
     this.#response.setHeader('Content-Type', contentType(format))
@@ -101,7 +112,7 @@ export class Answer {
     const tag = randomBytes(8).toString('hex')
     this.#describe(format)
     response.setHeader('X-ClickHouse-Exception-Tag', tag)
-    if (ask.encoding !== undefined) response.setHeader('Content-Encoding', ask.encoding.name)
+    this.#tellEncoding(ask.encoding)
     const encoder = ask.encoding === undefined ? undefined : createEncoder(ask.encoding)
     encoder?.pipe(response)
     const out: Writable = encoder ?? response
@@ -173,6 +184,7 @@ function drained(out: Writable): Promise<void> {
 }
 
 const createEncoder = ({ name, level }: Encoding): Transform & { flush(callback: () => void): void } => {
+  if (name === 'blocks') return new BlockEncoder()
   if (name === 'gzip') return zlib.createGzip({ level })
   if (name === 'deflate') return zlib.createDeflate({ level })
   if (name === 'br') return zlib.createBrotliCompress({ params: { [zlib.constants.BROTLI_PARAM_QUALITY]: level } })

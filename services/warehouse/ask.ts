@@ -24,7 +24,10 @@ export type Ask = {
   readonly session: boolean
 }
 
-export type Encoding = { readonly name: 'gzip' | 'deflate' | 'br' | 'zstd'; readonly level: number }
+/** How the answer is packed: by HTTP's means, or in ClickHouse's own blocks, which no header tells of. */
+export type Encoding = { readonly name: 'gzip' | 'deflate' | 'br' | 'zstd' | 'blocks'; readonly level: number }
+
+const blocks: Encoding = { name: 'blocks', level: 0 }
 
 /** Throws QueryException for what a server has and this one has not. */
 export function readAsk(
@@ -37,17 +40,21 @@ export function readAsk(
   const form = formFields(request.headers['content-type'], body)
   const fields = form === undefined ? url : new URLSearchParams([...url, ...form])
   const flag = (name: string) => ['1', 'true'].includes(fields.get(name) ?? '0')
-  if (flag('compress') || flag('decompress')) {
+  if (flag('decompress')) {
     throw refusal(
       'NOT_IMPLEMENTED',
-      "ClickHouse's own block compression is not supported here; use HTTP compression (enable_http_compression=1)",
+      "Bodies in ClickHouse's own block compression are not supported here; use Content-Encoding",
     )
   }
   const [role] = fields.getAll('role')
   if (role !== undefined) throw refusal('UNKNOWN_ROLE', `There is no role \`${role}\` in user directories`)
 
   const defaultFormat = fields.get('default_format') ?? header(request, 'x-clickhouse-format')
-  const encoding = flag('enable_http_compression') ? chooseEncoding(request, fields) : undefined
+  const encoding = flag('compress')
+    ? blocks
+    : flag('enable_http_compression')
+      ? httpEncoding(request, fields)
+      : undefined
   return {
     user,
     queryId: fields.get('query_id') || header(request, 'x-clickhouse-query-id') || randomUUID(),
@@ -77,7 +84,7 @@ function formatName(name: string): string {
 }
 
 /** The first we know in the order of what it costs for what it saves. */
-function chooseEncoding(request: IncomingMessage, fields: URLSearchParams): Encoding | undefined {
+function httpEncoding(request: IncomingMessage, fields: URLSearchParams): Encoding | undefined {
   const accepted = header(request, 'accept-encoding')?.toLowerCase() ?? ''
   const name = (['zstd', 'gzip', 'br', 'deflate'] as const).find(known => accepted.includes(known))
   const level = Number(fields.get('http_zlib_compression_level') ?? 3)

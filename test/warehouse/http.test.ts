@@ -116,7 +116,7 @@ test('errors have the status, code and text of a server', async () => {
   assert.equal((await post('SELECT 1', '?database=nope')).headers.get('x-clickhouse-exception-code'), '81')
   assert.equal((await post('SELECT 1', '?role=nope')).headers.get('x-clickhouse-exception-code'), '511')
   assert.equal((await post('SELECT 1', '?nope=1')).headers.get('x-clickhouse-exception-code'), '115')
-  assert.equal((await post('SELECT 1', '?compress=1')).headers.get('x-clickhouse-exception-code'), '48')
+  assert.equal((await post('SELECT 1', '?decompress=1')).headers.get('x-clickhouse-exception-code'), '48')
 })
 
 test('bodies may be compressed, answers are when asked for', async () => {
