@@ -58,7 +58,7 @@ export const refusals = {
     retryAfterMs: 2_000,
   }),
   /** `askedMs`: for how long the upstream that was tried last wants to be left alone. */
-  upstream: (code: string, attempts: readonly unknown[], askedMs: number | null): Refusal => ({
+  upstream: (code: string, attempts: readonly unknown[], askedMs: number | null = null): Refusal => ({
     code: code === 'upstream_timeout' ? 'upstream_timeout' : 'upstream_unavailable',
     status: code === 'upstream_timeout' ? 504 : 502,
     message:

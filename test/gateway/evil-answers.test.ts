@@ -81,7 +81,9 @@ function check(where: string, door: DoorSample, answer: Answer, expected: Expect
     const shaped: unknown = JSON.parse(answer.text)
     assert.equal(door.codeIn(shaped), expected.refused, where)
     assert.ok(door.ownShape(shaped), `${where}: ${answer.text}`)
-    assert.ok(Number(answer.headers['retry-after']) >= 1 && answer.headers['x-should-retry'] === undefined, where)
+    // An upstream's own wish is passed on; without one, a second.
+    assert.equal(answer.headers['retry-after'], String(expected.retryAfter ?? 1), where)
+    assert.equal(answer.headers['x-should-retry'], undefined, where)
     assert.equal(answer.headers['location'], undefined, where)
     return
   }

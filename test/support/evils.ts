@@ -29,7 +29,12 @@ import {
 
 /** What a client hears and what the row says. `passes`: the body as it came (decoded, where a stream was compressed). */
 export type Expected =
-  | { readonly refused: 'upstream_unavailable' | 'upstream_timeout'; readonly reason: string }
+  | {
+      readonly refused: 'upstream_unavailable' | 'upstream_timeout'
+      readonly reason: string
+      /** Seconds. */
+      readonly retryAfter?: number
+    }
   | { readonly breaks: 'upstream_unavailable' | 'upstream_timeout'; readonly reason: string }
   | {
       readonly passes: string | Buffer | null
@@ -187,7 +192,7 @@ export const evils: readonly Evil[] = [
   ...[500, 502, 503, 504, 529].map(status => ({
     what: `fails with ${status}`,
     reply: () => fails(status, { error: { message: 'down', type: 'server_error' } }, '3'),
-    ...both(refused(`http_${status}`)),
+    ...both({ refused: 'upstream_unavailable', reason: `http_${status}`, retryAfter: 3 }),
   })),
   { what: 'ends its answer by closing', reply: untilClosed, ...asItShould },
   {
