@@ -19,7 +19,7 @@ export type Limits = {
  * memory: from 4,000 rows on they no longer get faster. A linger of 250 ms leaves most of a second from the end of a
  * request to its row for the rest.
  */
-export const defaultLimits: Limits = { rows: 4_000, bytes: 4 * 1024 * 1024, lingerMs: 250 }
+export const defaultLimits: Limits = { rows: 4_000, bytes: 8 * 1024 * 1024, lingerMs: 250 }
 
 /** A reader is held up at most this long; then the sink lets go of the log until ClickHouse is back. */
 const roomMs = 60_000
