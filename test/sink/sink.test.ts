@@ -161,6 +161,21 @@ test('what cannot be read goes to the dead letters with its place and why, and h
   )
 })
 
+test('half a character at the end of a preview costs no row', async () => {
+  await using bench = await openBench()
+  const say = producer()
+  const cut = ['\ud83d', '\ud83d\ud83d', '\ude00', 'text \ud83dmore', '\u0000', '😀']
+  await bench.append(
+    cut.map(args => say(tool(work('run-cut', { labels: { [args]: args } }), { args, data: { args } } as object))),
+  )
+  bench.sink()
+  await bench.stored(cut.length)
+  const rows = await bench.opened.rows<{ args: string; type: string }>('SELECT type, args FROM events ORDER BY offset')
+  assert.ok(rows.every(row => row.type === 'tool.returned'))
+  assert.equal(rows.at(-1)?.args, '😀')
+  assert.deepEqual(await bench.letters(), [])
+})
+
 test('a gap in a producer’s numbers is told, once, before the mark passes it', async () => {
   await using bench = await openBench()
   const say = producer('gateway-lossy-0', 7)
