@@ -6,7 +6,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { Fault } from '../../services/io/fault.ts'
 import { type FileLogOptions, openFileLog } from '../../services/io/log/file/file.ts'
-import { listSegments } from '../../services/io/log/file/place.ts'
+import { listSegments, segmentFile } from '../../services/io/log/file/place.ts'
 import type { EventLog, Writer } from '../../services/io/log/port.ts'
 import { append, appendAll, freshTopic, message, Reading } from '../contract/event-log/probe.ts'
 
@@ -47,6 +47,36 @@ const tryAppend = (writer: Writer, text: string): Promise<Fault | null> =>
     () => null,
     fault => fault,
   )
+
+test('what is kept for a while never takes the room of what is still to come', async () => {
+  const log = open({ maxBytes: 40_000, retentionMs: 3_600_000, waitFor: ['shipper'] })
+  const writer = await log.writer(topic)
+  await log.commit('memory', at, { offset: 0 })
+  const fill = async (records: number): Promise<void> => {
+    for (let i = 0; i < records; i++)
+      await until(
+        () => tryAppend(writer, 'x'.repeat(500)), // the directory is smaller a moment before the writer counts it so
+        fault => fault === null,
+      )
+    await writer.flush()
+  }
+  const place = path.join(dir, topic, '0')
+  const bytes = () =>
+    listSegments(place).reduce(
+      (sum, base) => sum + (fs.statSync(segmentFile(place, base), { throwIfNoEntry: false })?.size ?? 0),
+      0,
+    )
+  await fill(55)
+  assert.equal((await log.bounds(at)).earliest, 0, 'nobody has shipped anything')
+  // Five times the bound: whatever is shipped makes room for what comes next.
+  for (let round = 0; round < 20; round++) {
+    await log.commit('shipper', at, { offset: (await log.bounds(at)).end })
+    await until(bytes, held => held < 30_000)
+    await fill(15)
+  }
+  assert.ok(bytes() > 15_000, 'a part of what is young is kept')
+  assert.deepEqual(faults, [])
+})
 
 test('at its bound it refuses, takes nothing of the refused, and goes on when there is room', async () => {
   const log = open({ maxBytes: 40_000, retentionMs: 0, waitFor: ['reader'] })

@@ -19,7 +19,7 @@ export type FileLogOptions = {
   readonly segmentBytes?: number
   /** The bound of a partition on disk; above it `append` answers `log_unavailable`. Default: none but the disk. */
   readonly maxBytes?: number
-  /** In place of what the topic was made with. 0: whatever every group has passed. */
+  /** In place of what the topic was made with. 0: whatever every group has passed. It yields to `maxBytes`. */
   readonly retentionMs?: number
   /** Groups without which nothing is deleted, even before they have begun. */
   readonly waitFor?: readonly string[]
@@ -47,6 +47,8 @@ export function openFileLog(options: FileLogOptions): EventLog {
   const marks = new Marks(dir)
   const place = { dir, marks, onFault, pollMs: options.pollMs ?? pollMsDefault, watch: options.watch ?? true }
   const open = new Set<{ readonly close: () => Promise<void> }>()
+  /** By partition: there may be something to clear, for a group has come further. */
+  const passed = new Map<string, () => void>()
   let closed = false
   const keep = <T extends { readonly close: () => Promise<void> }>(one: T): T => {
     open.add(one)
@@ -60,7 +62,7 @@ export function openFileLog(options: FileLogOptions): EventLog {
     },
 
     async writer(topic, writerOptions = {}) {
-      const writer = await openWriter(options, onFault, topic, writerOptions, () => open.delete(writer))
+      const writer = await openWriter(options, onFault, topic, writerOptions, passed, () => open.delete(writer))
       if (!closed) return keep(writer)
       await writer.close()
       throw new Fault('log_closed', 'The log was closed.')
@@ -76,7 +78,10 @@ export function openFileLog(options: FileLogOptions): EventLog {
       return { ...consumer, close: () => consumer.close().finally(() => open.delete(consumer)) }
     },
 
-    commit: (group, at, mark) => marks.put(group, at, mark),
+    async commit(group, at, mark) {
+      await marks.put(group, at, mark)
+      passed.get(partitionDir(dir, at))?.()
+    },
     committed: async (group, at) => marks.get(group, at),
 
     async bounds(at) {
@@ -100,6 +105,7 @@ async function openWriter(
   onFault: (fault: Fault) => void,
   topic: string,
   { partition = 0, lockWaitMs = lockWaitMsDefault }: WriterOptions,
+  passed: Map<string, () => void>,
   onClosed: () => void,
 ): Promise<FileWriter> {
   const at: Partition = { topic, partition }
@@ -114,6 +120,8 @@ async function openWriter(
     const described = readSettings(options.dir, topic)
     const settings = { ...described, retentionMs: options.retentionMs ?? described.retentionMs }
     const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY
+    // What is only kept for a while fills at most half of the bound: the other half is for what nobody has read yet.
+    const keepBytes = maxBytes / 2
     // A bound must be reached by closed segments, for only those can be deleted to make room.
     const segmentBytes = Math.min(
       options.segmentBytes ?? segmentBytesDefault,
@@ -128,12 +136,16 @@ async function openWriter(
       onBroken: onFault,
     })
     await tail.begin()
-    const upkeep = new Upkeep(dir, tail, { settings, segmentBytes, waitFor: options.waitFor ?? [], onFault })
+    const waitFor = options.waitFor ?? []
+    const upkeep = new Upkeep(dir, tail, { settings, segmentBytes, waitFor, keepBytes, onFault })
+    // Room is made when it can be, not only when it is asked for: the first who asked in vain would be refused.
+    passed.set(dir, () => tail.bytes > keepBytes && upkeep.soon())
     const writer = new FileWriter(tail, {
       maxBytes,
       durability: options.durability ?? 'os',
       onPressure: () => upkeep.soon(),
       onClose: async () => {
+        passed.delete(dir)
         await upkeep.close()
         await lock.release()
         onClosed()

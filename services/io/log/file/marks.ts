@@ -56,9 +56,12 @@ function readMark(file: string): Mark | null {
   }
 }
 
-/** Below this every known group is done; Infinity where no group is known. `waitFor`: groups that count before they began. */
-export function lowestMark(dir: string, waitFor: readonly string[]): number {
+/**
+ * Below this every group is done, of `among` or of all that are known; Infinity where there is none. `waitFor`: groups
+ * that count before they began.
+ */
+export function lowestMark(dir: string, waitFor: readonly string[], among?: readonly string[]): number {
   const groups = listGroups(dir)
   if (waitFor.some(group => !groups.includes(group))) return 0
-  return Math.min(...groups.map(group => readMark(markFile(dir, group))?.offset ?? 0))
+  return Math.min(...(among ?? groups).map(group => readMark(markFile(dir, group))?.offset ?? 0))
 }

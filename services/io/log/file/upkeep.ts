@@ -16,6 +16,7 @@ export class Upkeep {
   readonly #settings: TopicSettings
   readonly #segmentBytes: number
   readonly #waitFor: readonly string[]
+  readonly #keepBytes: number
   readonly #onFault: (fault: Fault) => void
   readonly #timer: NodeJS.Timeout
   /** Bytes of closed segments that the last compaction has left. */
@@ -32,6 +33,8 @@ export class Upkeep {
       readonly settings: TopicSettings
       readonly segmentBytes: number
       readonly waitFor: readonly string[]
+      /** Above this only what `waitFor` still needs is kept, however young. */
+      readonly keepBytes: number
       readonly onFault: (fault: Fault) => void
     },
   ) {
@@ -40,6 +43,7 @@ export class Upkeep {
     this.#settings = options.settings
     this.#segmentBytes = options.segmentBytes
     this.#waitFor = options.waitFor
+    this.#keepBytes = options.keepBytes
     this.#onFault = options.onFault
     this.#timer = setInterval(() => this.soon(), everyMs).unref()
     this.soon()
@@ -66,7 +70,10 @@ export class Upkeep {
     const active = this.#tail.settledBase
     try {
       let changed = false
-      if (cleanup !== 'compact') changed = await trim(this.#dir, { active, retentionMs, waitFor: this.#waitFor })
+      if (cleanup !== 'compact') {
+        const kept = { bytes: this.#tail.bytes, keepBytes: this.#keepBytes, waitFor: this.#waitFor }
+        changed = await trim(this.#dir, { active, retentionMs, ...kept })
+      }
       if (cleanup !== 'delete' && this.#isWorthwhile()) {
         const options = { active, segmentBytes: this.#segmentBytes, aborted: () => this.#closed }
         const left = await compact(this.#dir, options)
