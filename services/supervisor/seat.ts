@@ -18,7 +18,7 @@ export type Seat = {
   readonly spec: ProcessSpec
   /** What the process said when it was up for the first time; rejects where it never will be. */
   readonly ready: Promise<Facts>
-  /** Asks the process to drain and resolves when it is gone; by SIGKILL where it takes longer than `ms`. */
+  /** Asks the process to drain and resolves when it is gone; by SIGKILL where it takes longer than `ms`. Can be asked again, with less patience. */
   stop(ms: number): Promise<void>
 }
 
@@ -42,7 +42,7 @@ export function occupy(spec: ProcessSpec, logger: Logger, { firstMs, lastMs, sta
   let crashes = 0
   let child: ChildProcess | null = null
   let timer: NodeJS.Timeout | null = null
-  let gone: (() => void) | null = null
+  const over = Promise.withResolvers<void>()
 
   const start = () => {
     timer = null
@@ -51,21 +51,26 @@ export function occupy(spec: ProcessSpec, logger: Logger, { firstMs, lastMs, sta
     const process = fork(spec.entry, spec.args, { env: { ...spec.env }, stdio, execArgv: [] })
     child = process
     process.on('message', message => hear(process, message as FromProcess)) // only our own program is at the other end
-    process.on('error', error => logger.error({ err: error }, `${spec.name} cannot be started or spoken to`))
-    process.on('exit', (code, signal) => {
-      child = null
-      if (stopping) return gone?.()
-      if (lost) return
-      const how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`
-      if (performance.now() - startedAt >= stableMs) crashes = 0
-      const waitMs = Math.min(firstMs * 2 ** crashes, lastMs)
-      crashes++
-      logger.warn(
-        { child: process.pid, code, signal, restart: crashes, waitMs },
-        `${spec.name} ${how}; starting it again in ${waitMs} ms`,
-      )
-      timer = setTimeout(start, waitMs)
+    process.on('error', error => {
+      logger.error({ err: error }, `${spec.name} cannot be started or spoken to`)
+      if (process.pid === undefined) ended('could not be started', startedAt)
     })
+    process.on('exit', (code, signal) =>
+      ended(signal === null ? `ended with code ${code}` : `was ended by ${signal}`, startedAt),
+    )
+  }
+
+  const ended = (how: string, startedAt: number) => {
+    const pid = child?.pid
+    child = null
+    if (stopping) return over.resolve()
+    if (lost) return
+    if (performance.now() - startedAt >= stableMs) crashes = 0
+    const waitMs = Math.min(firstMs * 2 ** crashes, lastMs)
+    crashes++
+    const facts = { child: pid, restart: crashes, waitMs }
+    logger.warn(facts, `${spec.name} ${how}; starting it again in ${waitMs} ms`)
+    timer = setTimeout(start, waitMs)
   }
 
   const hear = (from: ChildProcess, message: FromProcess) => {
@@ -96,22 +101,17 @@ export function occupy(spec: ProcessSpec, logger: Logger, { firstMs, lastMs, sta
   return {
     spec,
     ready,
-    stop(ms) {
+    async stop(ms) {
       stopping = true
       if (timer !== null) clearTimeout(timer)
-      const process = child
-      if (process === null) return Promise.resolve()
-      return new Promise<void>(resolve => {
-        const patience = setTimeout(() => {
-          logger.warn({ child: process.pid }, `${spec.name} has not ended within ${ms} ms; it is killed`)
-          process.kill('SIGKILL')
-        }, ms)
-        gone = () => {
-          clearTimeout(patience)
-          resolve()
-        }
-        tell(process, { kind: 'stop' })
-      })
+      if (child === null) return
+      tell(child, { kind: 'stop' })
+      const patience = setTimeout(() => {
+        logger.warn({ child: child?.pid }, `${spec.name} has not ended within ${Math.round(ms)} ms; it is killed`)
+        child?.kill('SIGKILL')
+      }, ms)
+      await over.promise
+      clearTimeout(patience)
     },
   }
 }
