@@ -29,6 +29,7 @@ export function brokerSettings(at: {
     // After a crash the node waits for its own former self to be declared dead before it may take its place: 9 s by default.
     'broker.session.timeout.ms': '2000',
     'broker.heartbeat.interval.ms': '500',
+    'log.cleaner.backoff.ms': '1000', // compaction is seen at work, not after 15 s
     'auto.create.topics.enable': 'false', // a misspelt topic is an error
     // A group that pauses keeps its marks as long as the events last, not a week.
     'offsets.retention.minutes': String(30 * 24 * 60),

@@ -22,7 +22,7 @@ const mode = process.env['SLUICE_TEST_KAFKA']
 export const silent: Logger = pino({ level: process.env['SLUICE_TEST_LOG'] ?? 'silent' })
 
 /** Fetched once for all test files and runs. */
-const jars = path.join(os.tmpdir(), `sluice-kafka-${kafkaVersion}`)
+export const jars = path.join(os.tmpdir(), `sluice-kafka-${kafkaVersion}`)
 
 /** `own`: the test kills it. Throws where neither KAFKA_BROKERS nor Docker nor Java will do. */
 export async function openKafka(options: { readonly own?: boolean } = {}): Promise<TestKafka> {

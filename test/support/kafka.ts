@@ -44,12 +44,12 @@ export const append = (writer: Writer, one: Message): Promise<number> =>
     writer.append(one, (fault: Fault | null, offset) => (fault === null ? resolve(offset) : reject(fault)))
   })
 
-/** Resolves when the condition holds, looking every few milliseconds; a test that waits in vain says for what. */
-export async function until(what: string, holds: () => boolean, ms = 30_000): Promise<void> {
+/** Resolves when the condition holds, looking every `lookMs` (0: each turn of the loop); a vain wait says for what. */
+export async function until(what: string, holds: () => boolean, ms = 30_000, lookMs = 2): Promise<void> {
   const deadline = performance.now() + ms
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`waited ${ms} ms in vain: ${what}`)
-    await new Promise(resolve => setTimeout(resolve, 2))
+    await new Promise<void>(resolve => (lookMs === 0 ? setImmediate(resolve) : setTimeout(resolve, lookMs)))
   }
 }
 

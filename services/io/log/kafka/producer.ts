@@ -61,12 +61,12 @@ export class Producer {
         lanes ??= this.#sort(cluster, records)
         this.#id ??= await this.#newId(cluster)
         const failures = await this.#round(cluster, this.#id, lanes, alone)
+        alone = await this.#weigh(failures, lanes)
         if (lanes.size === 0) return
         if (failures.length === 0) {
           waitMs = firstWaitMs
           continue
         }
-        alone = await this.#weigh(failures, lanes)
       } catch (error) {
         if (signal.aborted) return
         await this.#session.failed(error)

@@ -30,6 +30,7 @@ const fetchMs = idleWaitMs + 10_000
 const maxPartitionBytes = 1 << 20
 const maxAnswerBytes = 4 << 20 // some 3,000 events: decoding them holds the event loop for about 10 ms
 const lanesMs = 60_000 // leaders are looked up anew this often, should a move have gone unnoticed
+const strayMs = 300 // between looks for the new leader of a lane whose broker is gone
 const usualStuckMs = 30_000
 const strikes = 3
 
@@ -91,7 +92,7 @@ const isEnd = (error: unknown): boolean =>
 
 async function lanes(state: State, signal: AbortSignal): Promise<void> {
   const topics = [...new Set(state.cursors.map(({ topic }) => topic))]
-  const cluster = await unless(signal, within(fetchMs, 'connect', state.session.cluster(topics)))
+  const cluster = await within(fetchMs, 'connect', unless(signal, state.session.cluster(topics)))
   if (!cluster) return
   const led = new Map<string, Cursor[]>()
   for (const cursor of state.cursors) {
@@ -108,6 +109,11 @@ async function lanes(state: State, signal: AbortSignal): Promise<void> {
       [...led].map(async ([leader, cursors]) => {
         try {
           while (!stop.signal.aborted && now() < until) await step(state, cluster, leader, cursors, stop.signal)
+        } catch (error) {
+          if (isEnd(error) || led.size === 1) throw error
+          // One broker of several: the others' partitions go on being read while its own find a new leader.
+          await pause(strayMs, stop.signal)
+          await state.session.look(error)
         } finally {
           stop.abort()
         }
@@ -140,7 +146,7 @@ async function step(
     })),
   })
   try {
-    const answer = await unless(signal, within(fetchMs, 'answer a fetch', answering))
+    const answer = await within(fetchMs, 'answer a fetch', unless(signal, answering))
     if (!answer) return
     state.session.worked()
     for (const { topicName, partitions } of answer.responses) {

@@ -124,6 +124,19 @@ export class Session {
     this.reset()
   }
 
+  /** To be told of the failure of one broker where others are there: only asks these who leads now. */
+  async look(error: unknown): Promise<void> {
+    if (this.#closed || !this.#ready) return
+    this.#complain(error)
+    const cluster = await this.#ready
+    try {
+      await within(requestMs, 'give metadata', cluster.refreshMetadata())
+    } catch (again) {
+      // kafkajs takes no metadata at all while one partition is being elected a leader; the old serves the others.
+      if (errorType(again) !== 'LEADER_NOT_AVAILABLE') throw again
+    }
+  }
+
   #complain(error: unknown): void {
     this.#log.debug({ err: error }, 'an attempt failed')
     this.#awaySince ??= now()

@@ -8,7 +8,11 @@ import { type Outgoing, Producer } from './producer.ts'
 import type { Session } from './session.ts'
 
 export type WriterLimits = {
-  /** A request follows the one before it no sooner than this (ms, at most 5), so that a trickle becomes batches. */
+  /**
+   * A request follows the one before it no sooner than this (ms, at most 5), so that a stream becomes batches: a request
+   * costs this process some 0.2 ms, whatever is in it. After a batch of one record the next is not held back: who writes
+   * that seldom, wants it there soon.
+   */
   readonly lingerMs: number
   /** What may wait, the batch under way included. */
   readonly maxQueueRecords: number
@@ -49,6 +53,7 @@ export function openWriter(session: Session, topic: string, log: Logger, limits:
   let flushes: { readonly at: number; readonly resolve: () => void }[] = []
   let running: Promise<void> | null = null
   let lastStart = -Infinity
+  let lastCount = 0
   let wake: (() => void) | null = null
   let closing: Promise<void> | null = null
 
@@ -80,6 +85,7 @@ export function openWriter(session: Session, topic: string, log: Logger, limits:
       await gather()
       const batch = nextBatch()
       lastStart = now()
+      lastCount = batch.length
       for (const one of batch) underWay.add(one)
       const outgoing = batch.map((one): Outgoing => ({ key: one.message.key, message: one.message, outcome: null }))
       await producer.send(outgoing, stop.signal)
@@ -90,10 +96,11 @@ export function openWriter(session: Session, topic: string, log: Logger, limits:
     running = null // in the turn that saw the queue empty, lest an append find a run that takes no more
   }
 
-  /** A first record goes with the others of its turn; then at most one request per `lingerMs`, or when a batch is full. */
+  /** Every record goes with the others of its turn of the loop, at least. */
   function gather(): Promise<void> {
     const waitMs = lastStart + limits.lingerMs - now()
-    if (waitMs < 1 || queue.length >= maxBatchRecords) return new Promise(resolve => setImmediate(resolve))
+    if (lastCount <= 1 || waitMs < 1 || queue.length >= maxBatchRecords)
+      return new Promise(resolve => setImmediate(resolve))
     return new Promise(resolve => {
       const go = () => {
         clearTimeout(timer)

@@ -1,0 +1,16 @@
+import { openKafkaLog } from '../../services/io/log/kafka/kafka.ts'
+import { silent } from './broker.ts'
+
+/** A member of a group in a process of its own, to be killed: commits its first record, says so, and holds on. */
+const [brokers = '', topic = '', group = ''] = process.argv.slice(2)
+const log = openKafkaLog({ brokers: brokers.split(','), clientId: 'to-be-killed', log: silent, sessionMs: 6_000 })
+log.consume(group, [topic], {
+  assigned: () => 0,
+  onBatch: async batch => {
+    const [first] = batch.records
+    if (first) await log.commit(group, batch, { offset: first.offset + 1, note: first.value.toString() })
+    process.stdout.write('committed\n')
+    await new Promise(() => {})
+  },
+  revoked: () => {},
+})
