@@ -10,8 +10,9 @@ import { httpStatus, type QueryException } from './exception.ts'
 
 /** What a statement did, in the units of X-ClickHouse-Summary. */
 export type Stats = {
-  readonly readRows: number
-  readonly readBytes: number
+  /** Of the answer. What was read to make it the engine does not tell; the summary repeats these. */
+  readonly resultRows: number
+  readonly resultBytes: number
   readonly writtenRows: number
   readonly writtenBytes: number
   readonly elapsedSeconds: number
@@ -199,13 +200,13 @@ async function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> 
 
 function summary(stats: Stats): string {
   return JSON.stringify({
-    read_rows: String(stats.readRows),
-    read_bytes: String(stats.readBytes),
+    read_rows: String(stats.resultRows),
+    read_bytes: String(stats.resultBytes),
     written_rows: String(stats.writtenRows),
     written_bytes: String(stats.writtenBytes),
     total_rows_to_read: '0',
-    result_rows: String(stats.writtenRows),
-    result_bytes: String(stats.writtenBytes),
+    result_rows: String(stats.resultRows),
+    result_bytes: String(stats.resultBytes),
     elapsed_ns: String(Math.round(stats.elapsedSeconds * 1e9)),
   })
 }

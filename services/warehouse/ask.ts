@@ -20,6 +20,8 @@ export type Ask = {
   /** Send nothing before all of it is there. */
   readonly waitEnd: boolean
   readonly encoding?: Encoding
+  /** Above 0: the revision in which the Native format is expected. */
+  readonly protocolVersion: number
   /** A session was named. None is kept: what only makes sense inside one is refused. */
   readonly session: boolean
 }
@@ -69,6 +71,7 @@ export function readAsk(
     mayWrite: request.method === 'POST',
     waitEnd: flag('wait_end_of_query') || flag('http_wait_end_of_query'),
     ...(encoding === undefined ? {} : { encoding }),
+    protocolVersion: Number(fields.get('client_protocol_version') ?? 0) || 0,
     session: fields.has('session_id'),
   }
 }

@@ -24,7 +24,7 @@ export type Native = {
 declare const handle: unique symbol
 /** Opaque: an external the addon checks itself. */
 export type NativeConnection = { readonly [handle]: true }
-/** `elapsed` in seconds. */
+/** `elapsed` in seconds. Rows and bytes are, whatever their names say, those of the result. */
 export type NativeResult = {
   readonly bytes: Uint8Array
   readonly elapsed: number

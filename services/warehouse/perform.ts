@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto'
+import { pipeline, type Readable } from 'node:stream'
 import type { Answer, Stats } from './answer.ts'
 import type { Ask } from './ask.ts'
+import { killOnAbort } from './cancel.ts'
 import type { Connection, Engine } from './engine.ts'
 import { refusal } from './exception.ts'
 import { type Gate, judge } from './gate.ts'
+import { isRevised, makeSetup, openingTokens, statementText } from './intake.ts'
 import { Lane } from './lanes.ts'
-import { lex } from './lexer.ts'
 import type { NativeResult } from './native.ts'
+import { NativeRevision } from './native-revision.ts'
 import type { Pipe, Pipes } from './pipes.ts'
-import { type AnalystLimits, analystBase, judgeAnalystSetting, setupSql } from './settings.ts'
+import { type AnalystLimits, analystBase, setupSql } from './settings.ts'
 import { isWord, readStatement, type Statement } from './statement.ts'
 
 /**
@@ -21,11 +24,6 @@ export const makeLanes = () => ({
   read: new Lane('read', { width: 4, queue: 64, waitMs: 10_000 }),
   analyst: new Lane('analyst', { width: 3, queue: 32, waitMs: 10_000 }),
 })
-
-/** Between two attempts to cancel: a statement can be asked to stop a moment before the engine knows it. */
-const killEveryMs = 250
-/** The engine's own limit for a statement's text; larger ones are data, and data comes with INSERT. */
-const openingBytes = 65_536
 
 export type Desk = {
   readonly engine: Engine
@@ -46,72 +44,38 @@ export async function perform(
   gone: AbortSignal,
   down: AbortSignal,
 ): Promise<void> {
-  const insert = isInsert(ask)
+  const insert = isWord(openingTokens(ask)[0], 'INSERT')
   const statement = insert ? undefined : readStatement(statementText(ask))
   const analyst = ask.user === 'analyst'
   const reads =
     statement !== undefined && /^(SELECT|WITH|FROM|\(|SHOW|DESCRIBE|DESC|EXPLAIN|EXISTS)$/.test(statement.opening)
   if (analyst && insert) throw refusal('READONLY', 'Cannot execute query in readonly mode. An analyst may not INSERT')
-  const setup = setupSql(makeSetup(desk, ask, statement))
+  const setup = setupSql(makeSetup(desk.gate.database, desk.limits, ask, statement))
 
   const lane = analyst ? desk.lanes.analyst : reads ? desk.lanes.read : desk.lanes.write
   const leave = await lane.enter(AbortSignal.any([gone, down]))
   const tag = randomUUID()
-  const stopped = insert ? down : AbortSignal.any([gone, down])
+  const stopped = reads ? AbortSignal.any([gone, down]) : down
   const killing = killOnAbort(desk.engine, tag, stopped)
-  const connection = desk.engine.connect(tag, analyst ? analystBase(desk.limits) : {})
   try {
-    await connection.query(setup, 'Null')
-    if (statement === undefined) await write(connection, ask, answer)
-    else await run(desk, connection, statement, ask, answer, stopped)
+    const connection = desk.engine.connect(tag, analyst ? analystBase(desk.limits) : {})
+    try {
+      await connection.query(setup, 'Null')
+      if (statement === undefined) await write(connection, ask, answer)
+      else await run(desk, connection, statement, ask, answer, stopped)
+    } finally {
+      connection.close()
+    }
   } finally {
     killing.over()
-    connection.close()
     leave()
   }
-}
-
-function isInsert(ask: Ask): boolean {
-  const text = ask.query.trim() === '' ? ask.body.subarray(0, openingBytes).toString('latin1') : ask.query
-  return isWord(lex(text.slice(0, openingBytes)).tokens[0], 'INSERT')
-}
-
-function statementText(ask: Ask): string {
-  try {
-    const body = new TextDecoder('utf-8', { fatal: true }).decode(ask.body)
-    const text = ask.query === '' ? body : body === '' ? ask.query : `${ask.query}\n${body}`
-    if (text.includes('\0')) throw refusal('SYNTAX_ERROR', 'Syntax error: a NUL character in a statement')
-    return text
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error
-    throw refusal('BAD_ARGUMENTS', 'A statement has to be valid UTF-8')
-  }
-}
-
-function makeSetup(desk: Desk, ask: Ask, statement: Statement | undefined): Parameters<typeof setupSql>[0] {
-  const params = [...ask.params]
-  const own = desk.gate.database
-  if (ask.user === 'sluice') return { database: ask.database, settings: ask.settings, params, readonly: false }
-  // `default` is what JDBC tools call the database they were not told; to an analyst there is only one.
-  if (ask.database !== own && ask.database !== 'default') {
-    throw refusal(
-      'ACCESS_DENIED',
-      `analyst: Not enough privileges. To execute this query, it's necessary to have access to the database ${ask.database}`,
-    )
-  }
-  const inText = (statement?.settings ?? []).flat().map(({ name, value }) => [name, value] as const)
-  // Drivers announce that they only read; stricter than that an analyst is already.
-  const settings = [...ask.settings, ...inText].filter(([name, value]) => name !== 'readonly' || !/^[12]$/.test(value))
-  for (const [name, value] of settings) judgeAnalystSetting(name, value, desk.limits)
-  // Set beforehand, those in the text change nothing any more, and that is all the readonly mode allows them.
-  return { database: own, settings, params, readonly: true }
 }
 
 async function write(connection: Connection, ask: Ask, answer: Answer): Promise<void> {
   if (!ask.mayWrite) throw onlyReads()
   const head = ask.query.trim() === '' ? '' : ask.query
-  const opening = head === '' ? ask.body.subarray(0, openingBytes).toString('latin1') : head
-  const { tokens } = lex(opening.slice(0, openingBytes))
+  const tokens = openingTokens(ask)
   const format = tokens.findIndex((token, index) => isWord(token, 'FORMAT') && tokens[index + 1]?.kind === 'word')
   if (format < 0 || isWord(tokens[format + 1], 'VALUES')) {
     // Without a format the rest is SQL, and the engine would run a second statement in it.
@@ -121,8 +85,8 @@ async function write(connection: Connection, ask: Ask, answer: Answer): Promise<
   }
   const { rowsWritten, bytesWritten, elapsed } = await connection.insert(head, ask.body)
   await answer.whole(ask, '', new Uint8Array(), {
-    readRows: rowsWritten,
-    readBytes: bytesWritten,
+    resultRows: rowsWritten,
+    resultBytes: bytesWritten,
     writtenRows: rowsWritten,
     writtenBytes: bytesWritten,
     elapsedSeconds: elapsed,
@@ -154,13 +118,19 @@ async function run(
   const drop = () => pipe.body.destroy()
   stopped.addEventListener('abort', drop)
   try {
-    await answer.rows(ask, format, pipe.body, done)
+    await answer.rows(ask, format, inRevision(ask, format, pipe), done)
   } finally {
     stopped.removeEventListener('abort', drop)
     // Whatever became of the answer, the connection is only free when the engine has let go of it.
     pipe.body.destroy()
     await done.catch(() => {})
   }
+}
+
+function inRevision(ask: Ask, format: string, pipe: Pipe): Readable {
+  if (!isRevised(ask, format)) return pipe.body
+  // What goes wrong on the way shows where it is read.
+  return pipeline(pipe.body, new NativeRevision(ask.protocolVersion), () => {})
 }
 
 async function writeInto(connection: Connection, statement: Statement, format: string, pipe: Pipe): Promise<Stats> {
@@ -196,33 +166,9 @@ const onlyReads = () =>
   )
 
 const readStats = ({ rowsRead, bytesRead, elapsed }: NativeResult): Stats => ({
-  readRows: rowsRead,
-  readBytes: bytesRead,
+  resultRows: rowsRead,
+  resultBytes: bytesRead,
   writtenRows: 0,
   writtenBytes: 0,
   elapsedSeconds: elapsed,
 })
-
-function killOnAbort(engine: Engine, tag: string, stopped: AbortSignal): { over(): void } {
-  let timer: NodeJS.Timeout | undefined
-  let asking = false
-  const kill = async () => {
-    if (asking) return
-    asking = true
-    // If the engine cannot be asked now, the next round asks again.
-    await engine.kill(tag).catch(() => {})
-    asking = false
-  }
-  const start = () => {
-    void kill()
-    timer = setInterval(kill, killEveryMs)
-  }
-  if (stopped.aborted) start()
-  else stopped.addEventListener('abort', start, { once: true })
-  return {
-    over: () => {
-      stopped.removeEventListener('abort', start)
-      clearInterval(timer)
-    },
-  }
-}

@@ -78,7 +78,7 @@ export async function startWarehouse(options: WarehouseOptions): Promise<Warehou
         release()
       }
     } catch (error) {
-      if (gone.signal.aborted) return
+      if (gone.signal.aborted || request.errored !== null) return
       const told = asException(error)
       // What the engine says of a statement is for its sender; what nobody foresaw is for us.
       if (told.type === 'UNKNOWN_EXCEPTION') log.error({ err: error }, 'a statement failed in an unknown way')

@@ -171,6 +171,8 @@ const legitimate: readonly (readonly [query: string, answer?: string, settings?:
   ['SELECT 1 FORMAT TSV', '1\n', { max_execution_time: '1', max_result_rows: '10', readonly: '1' }],
   ['SELECT number FROM numbers(100) SETTINGS max_result_rows = 200'],
   ['SELECT count() FROM calls', '1000\n', { database: 'default' }],
+  // What drivers send along: a deadline of their own, above the limit, and that they only read.
+  ["SELECT getSetting('max_execution_time')", '2\n', { max_execution_time: '65', readonly: '2' }],
 ]
 
 /** What the tools ask before their user asks anything. */
@@ -369,6 +371,9 @@ const attacks = (): readonly (readonly [query: string, settings?: Record<string,
   ['SELECT 1', { max_result_rows: '0' }],
   ['SELECT 1 SETTINGS readonly = 0'],
   ['SELECT 1', { readonly: '0' }],
+  ['SELECT 1 SETTINGS readonly = 2'],
+  ['SELECT * FROM (SELECT 1 SETTINGS readonly = 2)'],
+  ['SELECT 1 SETTINGS max_execution_time = 65'],
   ['SELECT * FROM (SELECT 1 SETTINGS max_execution_time = 0)'],
   ['SELECT 1. SETTINGS max_memory_usage = 0'],
   ['EXPLAIN SELECT 1. SETTINGS max_memory_usage = 0'],

@@ -88,7 +88,7 @@ test('an answer describes itself', async () => {
   assert.equal(headers.get('content-type'), 'application/json; charset=UTF-8')
   assert.ok(headers.get('x-clickhouse-timezone'))
   assert.ok(headers.get('x-clickhouse-server-display-name'))
-  assert.equal(JSON.parse(headers.get('x-clickhouse-summary') ?? '').read_rows, '3')
+  assert.equal(JSON.parse(headers.get('x-clickhouse-summary') ?? '').result_rows, '3')
   const written = await post('5\te\n6\tf\n', query('INSERT INTO t FORMAT TSV'))
   assert.equal(JSON.parse(written.headers.get('x-clickhouse-summary') ?? '').written_rows, '2')
 })
