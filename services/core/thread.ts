@@ -41,7 +41,12 @@ export type Knots = {
 export type Digest = (text: string) => string
 
 /** How a request was tied, and to what. `length` of the knot is where the new turns begin, its answer among them. */
-export type Tie = { readonly knot: Knot; readonly by: 'id' | 'answer' | 'prefix' }
+export type Tie = {
+  readonly knot: Knot
+  readonly by: 'id' | 'answer' | 'prefix'
+  /** The turn by which it was found. */
+  readonly at: number
+}
 
 /** Turns looked at for ids from the end backwards; one step rarely adds more than a handful. */
 const lookBack = 64
@@ -69,8 +74,8 @@ export function markOf(history: History, answer: readonly Turn[], parent: Mark |
     first: firstOf(history, digest),
     last: history.length === 0 ? '' : digest(history.turn(history.length - 1).text),
     chain,
-    answer: answer.length === 0 ? null : digest(saying(answer)),
-    ids: answer.flatMap(turn => turn.ids).map(digest),
+    answer: saying(answer) === '' ? null : digest(saying(answer)),
+    ids: answer.flatMap(turn => turn.ids).map(id => nameOf(id, digest)),
   }
 }
 
@@ -80,14 +85,17 @@ export function tieKnot(
   scope: string,
   mark: Mark,
   about: { readonly runId: string; readonly order: number },
-  digest: Digest,
 ): Knot {
   const knot: Knot = { ...mark, ...about, continued: 0 }
   if (mark.length > 0) knots.add(prefixKey(scope, mark.chain), knot)
-  if (mark.answer !== null && mark.answer !== digest('')) knots.add(answerKey(scope, mark.answer), knot)
+  if (mark.answer !== null) knots.add(answerKey(scope, mark.answer), knot)
   for (const id of mark.ids) knots.add(idKey(scope, id), knot)
   return knot
 }
+
+/** How an id is remembered: one that others may have made as well is marked as such. */
+const nameOf = (id: string, digest: Digest): string => (isUnlikely(id) ? digest(id) : weak + digest(id))
+const weak = '~'
 
 const idKey = (scope: string, id: string) => `${scope} i ${id}`
 const answerKey = (scope: string, answer: string) => `${scope} a ${answer}`
@@ -97,9 +105,9 @@ function byId(knots: Knots, scope: string, history: History, digest: Digest): Ti
   for (let at = history.length - 1; at >= Math.max(0, history.length - lookBack); at--)
     for (const id of history.turn(at).ids) {
       const found = knots
-        .get(idKey(scope, digest(id)))
+        .get(idKey(scope, nameOf(id, digest)))
         .filter(knot => isUnlikely(id) || knot.first === firstOf(history, digest))
-      if (found.length > 0) return { knot: best(found, history, digest), by: 'id' }
+      if (found.length > 0) return { knot: best(found, history, digest), by: 'id', at }
     }
   return null
 }
@@ -119,13 +127,14 @@ function byAnswer(knots: Knots, scope: string, history: History, digest: Digest)
         knot =>
           knot.length === from &&
           knot.first === firstOf(history, digest) &&
+          !namesOthers(knot, said, digest) &&
           (from === 0 || knot.last === digest(history.turn(from - 1).text)),
       )
     if (found.length === 0) continue
     const runs = new Set(found.map(knot => knot.runId))
     // Alike at both ends is not alike in between: where there is a choice, all of it is compared.
     const same = runs.size === 1 ? found : found.filter(knot => knot.chain === chainOf(history, from, digest).at(-1))
-    if (same.length > 0) return { knot: best(same, history, digest), by: 'answer' }
+    if (same.length > 0) return { knot: best(same, history, digest), by: 'answer', at: from }
   }
   return null
 }
@@ -139,10 +148,27 @@ function byPrefix(knots: Knots, scope: string, history: History, digest: Digest)
     const again = length < history.length || repeatable
     const found = knots
       .get(prefixKey(scope, chains[length - 1] ?? ''))
-      .filter(knot => knot.length === length && (again || knot.answer === null))
-    if (found.length > 0) return { knot: best(found, history, digest), by: 'prefix' }
+      .filter(knot => knot.length === length && (again || knot.answer === null) && !contradicts(knot, history, digest))
+    if (found.length > 0) return { knot: best(found, history, digest), by: 'prefix', at: length }
   }
   return null
+}
+
+/** Something else follows than was answered there: the same words were said to somebody else, who answered otherwise. */
+function contradicts(knot: Knot, history: History, digest: Digest): boolean {
+  if (knot.length >= history.length || !history.turn(knot.length).said) return false
+  let to = knot.length
+  while (to < history.length && history.turn(to).said) to++
+  const said = Array.from({ length: to - knot.length }, (_, i) => history.turn(knot.length + i))
+  if (namesOthers(knot, said, digest)) return true
+  return knot.answer !== null && [said, said.slice(0, 1)].every(turns => digest(saying(turns)) !== knot.answer)
+}
+
+/** Both have ids that nobody else makes, and not one in common. */
+function namesOthers(knot: Knot, said: readonly Turn[], digest: Digest): boolean {
+  const ids = said.flatMap(turn => turn.ids).filter(isUnlikely)
+  if (ids.length === 0 || !knot.ids.some(id => !id.startsWith(weak))) return false
+  return !ids.some(id => knot.ids.includes(digest(id)))
 }
 
 /**
@@ -178,12 +204,23 @@ function lastSaid(history: History): { readonly from: number; readonly to: numbe
   return { from, to }
 }
 
-/** What was said, in one text: words and calls, without ids. */
-export const saying = (turns: readonly Turn[]): string =>
-  turns
-    .map(turn => `${turn.words}${turn.calls.map(call => `\n${call.name}(${call.args})`).join('')}`)
-    .join('')
-    .trim()
+/**
+ * Whether something was said in it, last, of which the tie does not know: the answer to a later request than the one it
+ * was tied to. The same beginning is no more than a hint.
+ */
+export function isBehind(history: History, tie: Tie | null): boolean {
+  const said = lastSaid(history)
+  return said !== null && (tie === null || tie.by === 'prefix' || tie.at < said.from)
+}
+
+/**
+ * What was said, in one text: words and calls, without ids. Calls that the provider ran itself are left out, for they come
+ * back in another spelling.
+ */
+export const saying = (turns: readonly Turn[]): string => turns.map(sayingOf).join('').trim()
+
+const sayingOf = (turn: Turn): string =>
+  turn.words + turn.calls.map(call => (call.by === 'client' ? `\n${call.name}(${call.args})` : '')).join('')
 
 const firstOf = (history: History, digest: Digest): string => (history.length === 0 ? '' : digest(history.turn(0).text))
 

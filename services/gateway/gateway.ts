@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Fact } from '../../schemas/events.ts'
 import { listedKeys } from '../core/keys.ts'
@@ -14,6 +14,7 @@ import { openForwarding } from './forward.ts'
 import { openIdentities } from './identity.ts'
 import { openMetrics } from './metrics.ts'
 import { openCalls } from './open-calls.ts'
+import { followPeers, noPeers } from './peers.ts'
 import { type Pipeline, serve } from './pipeline.ts'
 import { openPrices } from './prices.ts'
 import { openai } from './protocols/protocols.ts'
@@ -38,6 +39,8 @@ export type GatewayOptions = {
   /** Where all roles meet: the same log in embedded mode, Kafka beyond one machine. */
   readonly shared: EventLog
   readonly adminToken: string
+  /** There are other gateways on the shared log: their runs are this one's too. */
+  readonly peers?: boolean
   readonly logger: Logger
   /** Age of the oldest event that has not reached the shared log, where there is a forwarder. */
   readonly backlog?: () => { readonly records: number; readonly ageMs: number }
@@ -68,11 +71,22 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let minted = 0
   // The name of a run holds the life that named it: no two gateways ever mint the same.
   const runs = openRuns({ mint: () => `run-${short}-${life.epoch}-${++minted}`, idleMs: idleTimeoutMs })
-  const orphans = await takeOver(log, options.at, runs, queued, Date.now() - idleTimeoutMs)
+  const memory = { runs, queued }
+  const orphans = await takeOver(log, options.at, memory, Date.now() - idleTimeoutMs)
   for (const admission of orphans) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
   if (orphans.length > 0)
     logger.warn({ calls: orphans.length }, 'calls of a former life had no end; they are settled at their bound')
 
+  const peers =
+    options.peers === true
+      ? await followPeers({
+          log: options.shared,
+          source: `/sluice/${life.producer}`,
+          memory,
+          idleMs: idleTimeoutMs,
+          logger,
+        })
+      : noPeers
   let forget = () => {}
   const keys = followKeys(options.shared, () => forget())
   await keys.caughtUp
@@ -86,6 +100,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     policies: () => policies,
     identities,
     runs,
+    peers,
     payloads: config.payloads,
     queued,
     recorder,
@@ -134,6 +149,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       clearInterval(marking)
       clearInterval(ending)
       await keys.close()
+      await peers.close()
       pipeline.bodies.close()
       await network.close()
       await recorder.close()
@@ -152,18 +168,35 @@ function endOf(run: Run): readonly Fact[] {
 }
 
 function listener(config: Config, pipeline: Pipeline, logger: Logger, options: GatewayOptions): FastifyInstance {
+  const { bodyBytes, headersTimeoutMs } = config.limits
+  const door = (request: FastifyRequest, reply: FastifyReply): void => {
+    reply.hijack()
+    serve(pipeline, request.raw, reply.raw).catch(error => {
+      // What the programmer broke: one call pays for it, loudly, and the others go on.
+      logger.error({ err: error, path: request.raw.url?.split('?')[0] }, 'the pipeline threw')
+      if (reply.raw.headersSent) return reply.raw.destroy()
+      const { body, headers } = openai.refusal({
+        code: 'internal_error',
+        status: 500,
+        message: 'The gateway failed; the call may have been made.',
+      })
+      reply.raw.writeHead(500, headers).end(body)
+    })
+  }
   const app = Fastify({
     // No logger of its own: a line per request would cost more than the request. What happened is in the log.
     logger: false,
-    bodyLimit: config.limits.bodyBytes,
+    bodyLimit: bodyBytes,
     requestTimeout: 0, // a body may take long as long as it moves: the body reader watches
     keepAliveTimeout: 72_000, // longer than the idle time of common load balancers, which would else race with our close
     forceCloseConnections: true,
-    http: { headersTimeout: config.limits.headersTimeoutMs, connectionsCheckingInterval: 1_000 },
-    frameworkErrors: (_error, request, reply) => {
-      reply.hijack()
-      void serve(pipeline, request.raw, reply.raw)
-    },
+    http: { requestTimeout: 0, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000 },
+    frameworkErrors: (_error, request, reply) => door(request, reply),
+  })
+  // Whoever asks before sending a body that is too large is not told to go on.
+  app.server.on('checkContinue', (req, res) => {
+    if (!(Number(req.headers['content-length']) > bodyBytes)) res.writeContinue()
+    app.server.emit('request', req, res)
   })
   // Bodies are read by the pipeline, after it knows whose they are.
   app.removeAllContentTypeParsers()
@@ -178,19 +211,7 @@ function listener(config: Config, pipeline: Pipeline, logger: Logger, options: G
     reply.type(pipeline.metrics.contentType).send(await pipeline.metrics.text()),
   )
   adminRoutes(app, { token: options.adminToken, log: options.shared })
-  app.all('/*', (request, reply) => {
-    reply.hijack()
-    serve(pipeline, request.raw, reply.raw).catch(error => {
-      // What the programmer broke: one call pays for it, loudly, and the others go on.
-      logger.error({ err: error, path: request.raw.url?.split('?')[0] }, 'the pipeline threw')
-      if (reply.raw.headersSent) return reply.raw.destroy()
-      const { body, headers } = openai.refusal({
-        code: 'internal_error',
-        status: 500,
-        message: 'The gateway failed; the call may have been made.',
-      })
-      reply.raw.writeHead(500, headers).end(body)
-    })
-  })
+  app.all('/*', door)
+  app.setNotFoundHandler(door) // methods that the router has never heard of
   return app
 }

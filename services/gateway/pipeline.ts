@@ -9,19 +9,21 @@ import { conclude } from './conclude.ts'
 import { type Door, doorOf } from './door.ts'
 import type { openForwarding } from './forward.ts'
 import type { Identities, Identity } from './identity.ts'
+import { scopeOf } from './memory.ts'
 import type { Metrics } from './metrics.ts'
 import type { OpenCalls } from './open-calls.ts'
 import { outgoing } from './outgoing.ts'
+import type { Peers } from './peers.ts'
 import type { Plan, Policies } from './policies.ts'
 import type { Prices } from './prices.ts'
 import type { Ask, Protocol, Refusal } from './protocols/protocol.ts'
 import type { Queued } from './queued.ts'
 import { readJson } from './read.ts'
 import type { Recorder } from './recorder.ts'
-import { scopeOf } from './recover.ts'
+
 import { refusals } from './refusals.ts'
 import { refuse } from './refuse.ts'
-import type { Runs } from './runs.ts'
+import type { Runs, Told } from './runs.ts'
 import { type Payloads, returnedFacts } from './tools.ts'
 
 /** Everything the path of a request needs; made once, by `gateway.ts`. */
@@ -29,6 +31,7 @@ export type Pipeline = {
   readonly policies: () => Policies
   readonly identities: Identities
   readonly runs: Runs
+  readonly peers: Peers
   readonly queued: Queued
   readonly recorder: Recorder
   readonly forward: ReturnType<typeof openForwarding>
@@ -56,7 +59,7 @@ export async function serve(pipeline: Pipeline, req: IncomingMessage, res: Serve
   const version = req.headers['anthropic-version']
   const door = doorOf(policies, req.method ?? 'GET', path, query, typeof version === 'string' ? version : null)
   const who = pipeline.identities.of(req.headers, query)
-  if (who === null) return no(refusals.unauthenticated(), door.protocol)
+  if (who === null) return no(refusals.unauthenticated(req.headers.authorization), door.protocol)
   if ('refusal' in door) return no(door.refusal, door.protocol, { who })
   if (pipeline.inFlight.draining) return no(refusals.draining(), door.protocol, { who, door })
   if (pipeline.inFlight.count >= pipeline.limits.callsInFlight)
@@ -93,7 +96,9 @@ async function serveRead(
   const { protocol, matched } = door
   const { no } = context
   const policies = pipeline.policies()
-  const json = matched.route.method === 'GET' || matched.route.shape === 'passthrough' ? null : readJson(body)
+  const { route } = matched
+  const bodiless = route.method === 'GET' || route.bodiless === true || route.shape === 'passthrough'
+  const json = bodiless ? null : readJson(body)
   if (json !== null && 'unreadable' in json) return no(refusals.invalid(json.unreadable), protocol, { who, door })
   const ask = protocol.ask(matched, json === null ? null : json.value, body, door.query)
   if (ask.invalid !== null) return no(refusals.invalid(ask.invalid), protocol, { who, door })
@@ -114,7 +119,7 @@ async function serveRead(
     history:
       conversation === null || json === null ? null : historyOf(conversation.turns(json.value), conversation.read),
   }
-  const found = pipeline.runs.of(lineage)
+  const found = pipeline.runs.of(await knownElsewhere(pipeline, lineage))
   const plan = planOf(pipeline, door, ask, who)
   const refusal = policyRefusal(policies, plan, ask, who, protocol)
   const call = fileCall(door, ask, body, who, headers, lineage, found, {
@@ -158,6 +163,23 @@ function policyRefusal(
     return refusals.modelNotAllowed(who.agent, ask.model)
   return plan === null ? refusals.unknownModel(ask.model ?? '', protocol.name) : null
 }
+
+/**
+ * A conversation that goes on and that is not known here may have begun at another gateway, whose word is on its way: it
+ * is waited for, briefly.
+ */
+async function knownElsewhere(pipeline: Pipeline, told: Told): Promise<Told> {
+  if (!pipeline.peers.any) return told
+  const deadline = performance.now() + peersWaitMs
+  while (pipeline.runs.goesOnUnknown(told)) {
+    const left = deadline - performance.now()
+    if (left <= 0 || !(await pipeline.peers.news(left))) break
+  }
+  return told
+}
+
+/** A record is with all readers some milliseconds after it was written; on a busy machine or over Kafka, some tens. */
+const peersWaitMs = 500
 
 /** The tool results that the request brings back, of calls that its run has open. */
 function resultsIn(pipeline: Pipeline, call: Call): readonly Fact[] {

@@ -1,9 +1,7 @@
 import type { AdmissionGranted } from '../../schemas/admission.ts'
 import { decodeRaw, type Event } from '../../schemas/events.ts'
-import { type Work, work } from '../../schemas/work.ts'
 import type { EventLog, LogRecord, Partition } from '../io/log/port.ts'
-import type { Queued } from './queued.ts'
-import type { Runs } from './runs.ts'
+import { type Memory, remember } from './memory.ts'
 
 /**
  * What a gateway's next life takes over from the log: calls that were let through and never ended, background answers,
@@ -12,7 +10,7 @@ import type { Runs } from './runs.ts'
 export type Admission = AdmissionGranted & { readonly time: number }
 
 /** Two marks in one: how far back an open call may stand, and where the idle time began. */
-const group = 'gateway-memory'
+export const memoryGroup = 'gateway-memory'
 
 /** Some seconds of reading at a start, whatever the traffic was; what stands before is forgotten. */
 const maxRecords = 200_000
@@ -20,14 +18,13 @@ const maxRecords = 200_000
 export async function takeOver(
   log: EventLog,
   at: Partition,
-  runs: Runs,
-  queued: Queued,
+  memory: Memory,
   sinceMs: number,
 ): Promise<readonly Admission[]> {
   const open = new Map<string, Admission>()
   if (!(await log.partitions(at.topic)).includes(at.partition)) return []
   const { earliest, end } = await log.bounds(at)
-  const mark = (await log.committed(group, at))?.offset ?? earliest
+  const mark = (await log.committed(memoryGroup, at))?.offset ?? earliest
   const offset = Math.max(earliest, Math.min(mark, end), end - maxRecords)
   const follower = log.follow(at.topic, {
     from: [{ ...at, offset }],
@@ -43,58 +40,14 @@ export async function takeOver(
 
   function fold(event: Event): void {
     const requestId = event.request_id ?? ''
-    switch (event.type) {
-      case 'admission.granted':
-        open.set(requestId, event)
-        break
-      case 'llm.queued':
-        open.delete(requestId)
-        queued.remember(event)
-        break
-      case 'llm.completed':
-        open.delete(requestId)
-        if (event.response_id !== undefined) queued.forget(event.agent, event.response_id)
-        if (event.time >= sinceMs)
-          runs.remember(scopeOf(event), {
-            work: workIn(event),
-            at: event.time,
-            mark: event.data?.thread ?? null,
-            responseId: event.response_id ?? null,
-          })
-        break
-      case 'tool.called': {
-        const { id, source, time, type, ...fields } = event
-        if (time < sinceMs) break
-        runs.remember(scopeOf(event), { work: workIn(event), at: time, mark: null, responseId: null })
-        runs.get(event.run_id)?.calls.call(callIn(event), time, fields)
-        break
-      }
-      case 'tool.returned':
-        runs.get(event.run_id)?.calls.answer({ ...callIn(event), content: '', isError: false })
-        break
-      case 'run.finished':
-      case 'run.expired':
-        runs.forget(event.run_id)
-        break
-    }
+    if (event.type === 'admission.granted') open.set(requestId, event)
+    else if (event.type === 'llm.completed' || event.type === 'llm.queued') open.delete(requestId)
+    remember(memory, event, true, sinceMs)
   }
 }
 
 /** Events of this very gateway, written from checked types: they are not checked again. */
 const read = (record: LogRecord): Event => decodeRaw(record) as Event
-
-export const scopeOf = (who: { readonly agent: string; readonly key_id?: string | undefined }): string =>
-  `${who.agent} ${who.key_id ?? ''}`
-
-const callIn = (event: { readonly tool: string; readonly tool_call_id?: string | undefined }) => ({
-  id: event.tool_call_id ?? null,
-  name: event.tool,
-  args: '',
-  by: 'client' as const,
-})
-
-/** Takes of an event what is about its work, and nothing else. */
-const workIn = (event: Event): Work => work.parse(event)
 
 /** A crash's calls, ended: nobody knows what the provider made of them, so their use is bounded by what they asked for. */
 export function crashed(admission: Admission, now: number) {
@@ -132,7 +85,7 @@ export function memoryMarks(log: EventLog, at: Partition, idleMs: number) {
       const idle = begun !== undefined && begun.time <= now - idleMs ? begun.end : 0
       const offset = Math.min(oldestOpen ?? end, idle)
       if (offset <= latest) return
-      await log.commit(group, at, { offset })
+      await log.commit(memoryGroup, at, { offset })
       latest = offset
     },
   }

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { RunSource, Work } from '../../schemas/work.ts'
 import type { RunClaim } from '../core/lineage.ts'
-import { findTie, type Knot, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
+import { findTie, isBehind, type Knot, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
 import { ToolCalls } from '../core/tool-calls.ts'
 import type { History, Turn } from '../core/turn.ts'
 import type { ToolFields } from './tools.ts'
@@ -19,6 +19,8 @@ export type Run = {
   inFlight: number
   /** Unix milliseconds of its last sign of life. */
   lastAt: number
+  /** Whether the last sign of life was seen here: then it is for this gateway to say that there are no more. */
+  ours: boolean
   /** What its facts have in common; null until its first call was admitted. */
   about: Work | null
 }
@@ -37,6 +39,8 @@ export type Told = {
 export type Remembered = {
   readonly work: Work
   readonly at: number
+  /** This gateway served it. */
+  readonly own: boolean
   readonly mark: Mark | null
   readonly responseId: string | null
 }
@@ -52,6 +56,8 @@ export type Found = {
 /** The runs that this gateway has seen lately: what a request needs to be filed, never a truth of its own. */
 export type Runs = {
   of(told: Told): Found
+  /** Whether it goes on with something that was said and of which nothing is known here. */
+  goesOnUnknown(told: Told): boolean
   /** A request was answered: later ones may continue from here. Gives what a next life needs to know of it. */
   answered(told: Told, found: Found, answer: readonly Turn[], responseId: string | null): Mark | null
   /** At start, from the log: what a former life knew. */
@@ -62,7 +68,7 @@ export type Runs = {
   get(runId: string): Run | undefined
   /** It ended, and what is known of it goes with it. */
   forget(runId: string): void
-  /** Runs without a sign of life for the idle time; each is given once. */
+  /** Runs without a sign of life for the idle time whose last one was seen here; each is given once. */
   idle(): readonly Run[]
 }
 
@@ -101,6 +107,7 @@ export function openRuns(options: {
       steps: 0,
       inFlight: 0,
       lastAt: now(),
+      ours: true,
       about: null,
     }
     runs.set(id, run)
@@ -123,8 +130,15 @@ export function openRuns(options: {
       return named(options.mint(), 'new', null, parentRunId)
     },
 
+    goesOnUnknown({ scope, claim, previousResponseId, history }) {
+      if (claim !== null) return false
+      if (previousResponseId !== null) return !responses.has(`${scope} ${previousResponseId}`)
+      return history !== null && isBehind(history, findTie(knots, scope, history, digest))
+    },
+
     begun(run, about) {
       run.inFlight++
+      run.ours = true
       run.lastAt = now()
       run.about ??= about
       runs.set(run.id, run) // one that was pushed out meanwhile lives on
@@ -146,7 +160,7 @@ export function openRuns(options: {
         gone.push(run)
       }
       for (const run of gone) runs.delete(run.id)
-      return gone
+      return gone.filter(run => run.ours)
     },
 
     answered({ scope, history }, { run, tie }, answer, responseId) {
@@ -156,18 +170,22 @@ export function openRuns(options: {
       const parent = tie !== null && tie.knot.runId === run.id ? tie.knot : null
       const mark = markOf(history, answer, parent, digest)
       if (parent !== null) parent.continued++
-      tieKnot(knots, scope, mark, { runId: run.id, order: ++order }, digest)
+      tieKnot(knots, scope, mark, { runId: run.id, order: ++order })
       return mark
     },
 
-    remember(scope, { work, at, mark, responseId }) {
+    remember(scope, { work, at, own, mark, responseId }) {
       const run = runs.get(work.run_id) ?? open(work.run_id, work.parent_run_id ?? null)
       run.steps = Math.max(run.steps, work.step ?? 0)
-      run.lastAt = at
+      // What others tell may come late: only the latest sign of life says whose run it is now.
+      if (run.about === null || at >= run.lastAt) {
+        run.lastAt = at
+        if (run.inFlight === 0) run.ours = own
+      }
       run.about ??= work
       runs.set(run.id, run)
       if (responseId !== null) responses.set(`${scope} ${responseId}`, run.id)
-      if (mark !== null) tieKnot(knots, scope, mark, { runId: run.id, order: ++order }, digest)
+      if (mark !== null) tieKnot(knots, scope, mark, { runId: run.id, order: ++order })
     },
 
     get: id => runs.get(id),

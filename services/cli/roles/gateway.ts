@@ -43,6 +43,7 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     life,
     shared,
     adminToken: credentials.adminToken.reveal(),
+    peers: settings.workers > 1 || spooled,
     logger,
     ...(forwarder === null ? {} : { backlog: forwarder.backlog }),
   })

@@ -56,7 +56,8 @@ export function responsesTurn(item: unknown): Turn {
       content: contentOf(get(item, 'output')),
       isError: failed,
     }
-    return turnOf(item, { said: false, results: [result] })
+    // What a tool of the provider's gave is part of the answer that called it.
+    return turnOf(item, { said: get(item, 'execution') === 'server', results: [result] })
   }
   return turnOf(item, {
     said,

@@ -1,0 +1,66 @@
+import type { Event } from '../../schemas/events.ts'
+import { type Work, work } from '../../schemas/work.ts'
+import type { Queued } from './queued.ts'
+import type { Runs } from './runs.ts'
+
+/**
+ * What a gateway knows of runs is a fold of events: of its own former life when it starts, and of other gateways while
+ * it runs. Both come through here.
+ */
+export type Memory = { readonly runs: Runs; readonly queued: Queued }
+
+/** Types that say something of a run's conversation; all others need not even be parsed. */
+export const memorable: ReadonlySet<string> = new Set([
+  'llm.completed',
+  'llm.queued',
+  'tool.called',
+  'tool.returned',
+  'run.finished',
+  'run.expired',
+])
+
+/** `own`: this gateway wrote it, in this life or a former one. Events older than `sinceMs` are of runs that have ended. */
+export function remember({ runs, queued }: Memory, event: Event, own: boolean, sinceMs: number): void {
+  if (event.time < sinceMs && event.type !== 'llm.queued') return
+  switch (event.type) {
+    case 'llm.queued':
+      queued.remember(event)
+      break
+    case 'llm.completed':
+      if (event.response_id !== undefined) queued.forget(event.agent, event.response_id)
+      runs.remember(scopeOf(event), {
+        work: workIn(event),
+        at: event.time,
+        own,
+        mark: event.data?.thread ?? null,
+        responseId: event.response_id ?? null,
+      })
+      break
+    case 'tool.called': {
+      const { id, source, time, type, ...fields } = event
+      runs.remember(scopeOf(event), { work: workIn(event), at: time, own, mark: null, responseId: null })
+      runs.get(event.run_id)?.calls.call(callIn(event), time, fields)
+      break
+    }
+    case 'tool.returned':
+      runs.get(event.run_id)?.calls.answer({ ...callIn(event), content: '', isError: false })
+      break
+    case 'run.finished':
+    case 'run.expired':
+      runs.forget(event.run_id)
+  }
+}
+
+/** Whose conversations may be tied to each other: never across agents or keys. */
+export const scopeOf = (who: { readonly agent: string; readonly key_id?: string | undefined }): string =>
+  `${who.agent} ${who.key_id ?? ''}`
+
+const callIn = (event: { readonly tool: string; readonly tool_call_id?: string | undefined }) => ({
+  id: event.tool_call_id ?? null,
+  name: event.tool,
+  args: '',
+  by: 'client' as const,
+})
+
+/** Takes of an event what is about its work, and nothing else. */
+const workIn = (event: Event): Work => work.parse(event)

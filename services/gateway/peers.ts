@@ -1,0 +1,97 @@
+import type { Logger } from 'pino'
+import { header } from '../../schemas/envelope.ts'
+import { decode } from '../../schemas/events.ts'
+import { topics } from '../../schemas/topics.ts'
+import { textOf } from '../io/fault.ts'
+import type { EventLog, Follower } from '../io/log/port.ts'
+import { type Memory, memorable, remember } from './memory.ts'
+import { memoryGroup } from './recover.ts'
+
+/**
+ * What other gateways saw of the same runs, read from the log: a conversation that began elsewhere is gone on with here
+ * as the same run, and a tool call that was asked for there is answered here.
+ */
+export type Peers = {
+  /** Whether there can be any. */
+  readonly any: boolean
+  /** Resolves when something more is known than when it was asked, or after `ms`; false: nothing came. */
+  news(ms: number): Promise<boolean>
+  close(): Promise<void>
+}
+
+/** One gateway alone has no peers to wait for. */
+export const noPeers: Peers = { any: false, news: async () => false, close: async () => {} }
+
+/** After the log broke under the follower. */
+const againMs = 1_000
+
+export async function followPeers(options: {
+  readonly log: EventLog
+  /** `/sluice/<producer>`: what this gateway wrote itself. */
+  readonly source: string
+  readonly memory: Memory
+  readonly idleMs: number
+  readonly logger: Logger
+}): Promise<Peers> {
+  const { log, memory, logger } = options
+  const topic = topics.events.name
+  let waiting: (() => void)[] = []
+  let closed = false
+  let follower: Follower | null = null
+
+  const follow = (from: Parameters<EventLog['follow']>[1]['from']): Follower =>
+    log.follow(topic, {
+      from,
+      onBatch(batch) {
+        let known = false
+        for (const record of batch.records) {
+          if (record.headers[header.source] === options.source || !memorable.has(record.headers[header.type] ?? ''))
+            continue
+          const read = decode(record)
+          if ('unreadable' in read) continue // the sink tells the world about it
+          remember(memory, read.event, false, Date.now() - options.idleMs)
+          known = true
+        }
+        if (!known) return
+        const told = waiting
+        waiting = []
+        for (const tell of told) tell()
+      },
+    })
+
+  // Each gateway marks in its partition where the idle time began; a log without such marks is followed from now on.
+  const partitions = await log.partitions(topic)
+  const marks = await Promise.all(
+    partitions.map(async partition => {
+      const at = { topic, partition }
+      return { ...at, offset: (await log.committed(memoryGroup, at))?.offset ?? (await log.bounds(at)).end }
+    }),
+  )
+  const begin = (from: Parameters<EventLog['follow']>[1]['from']) => {
+    follower = follow(from)
+    follower.caughtUp.catch(() => {}) // told by `ended`
+    follower.ended.catch(error => {
+      if (closed) return
+      logger.warn({ err: error }, `other gateways cannot be followed: ${textOf(error)}`)
+      setTimeout(() => closed || begin('latest'), againMs).unref()
+    })
+  }
+  begin(marks)
+
+  return {
+    any: true,
+    news(ms) {
+      return new Promise(resolve => {
+        const timer = setTimeout(() => resolve(false), ms)
+        waiting.push(() => {
+          clearTimeout(timer)
+          resolve(true)
+        })
+      })
+    },
+    async close() {
+      closed = true
+      await follower?.close()
+    },
+  }
+}
