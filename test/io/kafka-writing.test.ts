@@ -134,6 +134,36 @@ test('writing to a real Kafka', async t => {
     },
   )
 
+  await t.test(
+    'topics are made with what promises hang on; what Kafka will not make is told with its name',
+    async () => {
+      const log = logOn(kafka)
+      const topic = await freshTopic(log, { partitions: 2, cleanup: 'compact,delete', retentionMs: 3_600_000 })
+      const client = open()
+      const admin = client.kafka.admin({ retry: { retries: 5 } })
+      await admin.connect()
+      const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }]
+      const entries =
+        (await admin.describeConfigs({ includeSynonyms: false, resources })).resources[0]?.configEntries ?? []
+      client.cut()
+      const value = (name: string) => entries.find(({ configName }) => configName === name)?.configValue
+      assert.equal(value('cleanup.policy')?.split(',').sort().join(), 'compact,delete')
+      assert.equal(value('retention.ms'), '3600000')
+      assert.equal(value('segment.bytes'), '16777216')
+      assert.ok(Number(value('max.message.bytes')) > 16 << 20)
+      const wanted = { name: topic, partitions: 3, cleanup: 'delete', retentionMs: 1, key: '', holds: '' } as const
+      const said = await log.ensure([wanted])
+      assert.equal(said.length, 1)
+      for (const part of [topic, '2 partitions, not 3', 'cleanup.policy', 'retention.ms 3600000, not 1']) {
+        assert.ok(said[0]?.includes(part), `${part} in: ${said[0]}`)
+      }
+      await assert.rejects(log.ensure([{ ...wanted, name: 'no such:name' }]), {
+        code: 'topic_refused',
+        message: /no such:name/,
+      })
+    },
+  )
+
   await t.test("the marks of a foreign producer's transaction do not hold a reader up", async () => {
     const log = logOn(kafka)
     const topic = await freshTopic(log)

@@ -30,7 +30,7 @@ const openMs = 3_000
  *
  * What Kafka does when it is away: writers queue up to their bounds and then refuse (`log_unavailable`); followers and
  * consumers wait and go on where they were; `ensure`, `bounds`, `partitions`, `commit` and `committed` throw
- * `log_unavailable` after `answerMs` (`ensure`: after thirty seconds). A broker that is back is noticed within a second.
+ * `log_unavailable` after `answerMs` (`ensure`: after fifteen seconds). A broker that is back is noticed within a second.
  */
 export function openKafkaLog(options: KafkaLogOptions): EventLog {
   const { brokers, clientId, ssl, sasl, log } = options

@@ -1,23 +1,33 @@
 import kafkajs, { type Admin } from 'kafkajs'
 import type { TopicSpec } from '../../../../schemas/topics.ts'
-import { textOf } from '../../fault.ts'
+import { Fault, textOf } from '../../fault.ts'
 import { maxRecordBytes } from '../codec.ts'
 import type { Client } from './client.ts'
-import { unavailable, within } from './deadline.ts'
+import { firstWaitMs, nextWait, now, pause, unavailable, within } from './deadline.ts'
+import { errorType, isFinal } from './protocol.ts'
 
-const ensureMs = 30_000
+/** Longer than a cluster takes to elect a controller; who calls this is starting, and can say that Kafka is not there. */
+const ensureMs = 15_000
 
-/** Makes what is missing, and answers what differs in what was there: one sentence for a topic. Changes nothing. */
+/**
+ * Makes what is missing, and answers what differs in what was there: one sentence for a topic. Changes nothing. Throws
+ * `topic_refused` for what Kafka will not make, `log_unavailable` where there is no Kafka for fifteen seconds.
+ */
 export async function ensureTopics(open: () => Client, specs: readonly TopicSpec[]): Promise<readonly string[]> {
-  const client = open()
-  const admin = client.kafka.admin({ retry: { retries: 10, initialRetryTime: 100, maxRetryTime: 1_000 } })
-  try {
-    return await within(ensureMs, 'make the topics', ensure(admin, specs))
-  } catch (error) {
-    throw unavailable(`the topics cannot be looked after: ${textOf(error)}`, error)
-  } finally {
-    await within(1_000, 'close', admin.disconnect()).catch(() => {})
-    client.cut()
+  const until = now() + ensureMs
+  for (let waitMs = firstWaitMs; ; waitMs = nextWait(waitMs)) {
+    const client = open()
+    const admin = client.kafka.admin()
+    try {
+      return await within(until - now(), 'look after the topics', ensure(admin, specs))
+    } catch (error) {
+      const refusals = refusalsOf(error)
+      if (refusals.length > 0) throw new Fault('topic_refused', refusals.join('; '), { cause: error })
+      if (now() + waitMs > until) throw unavailable(`Kafka did not look after the topics: ${textOf(error)}`, error)
+    } finally {
+      client.cut()
+    }
+    await pause(waitMs)
   }
 }
 
@@ -27,19 +37,30 @@ async function ensure(admin: Admin, specs: readonly TopicSpec[]): Promise<readon
   const replicas = Math.min(3, brokers.length)
   const there = new Set(await admin.listTopics())
   const missing = specs.filter(({ name }) => !there.has(name))
-  if (missing.length > 0) {
-    await admin.createTopics({
-      topics: missing.map(spec => ({
-        topic: spec.name,
-        numPartitions: spec.partitions,
-        replicationFactor: replicas,
-        configEntries: Object.entries(settings(spec, replicas)).map(([name, value]) => ({ name, value })),
-      })),
-    })
-  }
-  const found = specs.filter(({ name }) => there.has(name))
+  const topics = missing.map(spec => ({
+    topic: spec.name,
+    numPartitions: spec.partitions,
+    replicationFactor: replicas,
+    configEntries: Object.entries(settings(spec, replicas)).map(([name, value]) => ({ name, value })),
+  }))
+  // False: another process made them between our look and our asking; then they are looked at like the others.
+  const made = missing.length > 0 && (await admin.createTopics({ topics }))
+  const found = made ? specs.filter(({ name }) => there.has(name)) : specs
   return found.length === 0 ? [] : compare(admin, found, replicas)
 }
+
+/** A sentence for each topic that Kafka refuses to make, now and later. */
+function refusalsOf(error: unknown): string[] {
+  const errors: readonly unknown[] = error instanceof kafkajs.KafkaJSAggregateError ? error.errors : [error]
+  return errors.flatMap(one => {
+    const type = errorType(one)
+    if (!isFinal(type) && !refusals.has(type ?? '')) return []
+    const topic = one instanceof Error && 'topic' in one ? `topic ${one.topic}: ` : ''
+    return [`${topic}${textOf(one)}`]
+  })
+}
+
+const refusals = new Set(['POLICY_VIOLATION', 'INVALID_CONFIG', 'INVALID_PARTITIONS'])
 
 /** What a topic is made with. */
 export function settings(spec: TopicSpec, replicas: number): Readonly<Record<string, string>> {
