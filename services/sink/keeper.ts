@@ -1,3 +1,4 @@
+import { topics } from '../../schemas/topics.ts'
 import { type Gap, type Heard, hear, introduce, strangers, type Telling } from '../core/sequence.ts'
 import type { EventLog, LogRecord, Mark, Partition } from '../io/log/port.ts'
 import { markOf, readMark } from './intent.ts'
@@ -43,9 +44,9 @@ export type Keeping = {
 export type Keeper = {
   /** Where to read on. */
   readonly next: () => number
-  /** Last offset of a batch that was begun and must be formed again as it was; null where there is none. */
-  readonly intended: () => number | null
-  /** Consecutive records from `next` on, up to `intended` where there is one. */
+  /** Last offset of the batch that was begun before this keeper was; null where none was. It has to be the first again. */
+  readonly owed: number | null
+  /** Consecutive records from `next` on; the first time up to `owed`, if something is. */
   readonly store: (records: readonly LogRecord[]) => Promise<Stored>
 }
 
@@ -117,7 +118,7 @@ export function openKeeper(at: Partition, mark: Mark | null, by: Keeping): Keepe
 
   return {
     next: () => standing.next,
-    intended: () => standing.to,
+    owed: standing.to,
     async store(records) {
       const from = records[0]?.offset ?? standing.next
       const to = records.at(-1)?.offset ?? standing.to ?? standing.next - 1
@@ -134,7 +135,7 @@ export function openKeeper(at: Partition, mark: Mark | null, by: Keeping): Keepe
         await commit(from, to)
         stored = await insert(fresh, `${standing.log}:${at.topic}-${at.partition}:${from}-${to}`)
       }
-      if (stored.whys.size > 0 && at.topic !== deadletters) {
+      if (stored.whys.size > 0 && at.topic !== topics.deadletters.name) {
         const byOffset = new Map(records.map(record => [record.offset, record]))
         const letters = [...stored.whys].map(
           ([i, why]): Letter => ({ at, record: byOffset.get(fresh[i]!.offset)!, why }),
@@ -153,5 +154,3 @@ export function openKeeper(at: Partition, mark: Mark | null, by: Keeping): Keepe
     },
   }
 }
-
-const deadletters = 'sluice.deadletters'

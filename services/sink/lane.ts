@@ -6,23 +6,23 @@ import { type Keeping, openKeeper, type Stored } from './keeper.ts'
 import { pause } from './patience.ts'
 import type { Slots } from './slots.ts'
 
-/** When a batch goes. */
+/** When a batch goes, and how much waits for it. */
 export type Limits = {
   readonly rows: number
   readonly bytes: number
   /** A record waits at most this long for others. */
   readonly lingerMs: number
+  /** With a batch under way and the next one full, a reader is held up this long; then the sink lets go of the log. */
+  readonly roomMs: number
 }
 
 /**
  * Small inserts cost ClickHouse nearly as much as large ones (tens of milliseconds, and a part to merge), large ones
  * memory: from 4,000 rows on they no longer get faster. A linger of 250 ms leaves most of a second from the end of a
- * request to its row for the rest.
+ * request to its row for the rest. A minute without room is an outage, which others may sit out as well as this one.
  */
-export const defaultLimits: Limits = { rows: 4_000, bytes: 8 * 1024 * 1024, lingerMs: 250 }
+export const defaultLimits: Limits = { rows: 4_000, bytes: 8 * 1024 * 1024, lingerMs: 250, roomMs: 60_000 }
 
-/** A reader is held up at most this long; then the sink lets go of the log until ClickHouse is back. */
-const roomMs = 60_000
 /** An insert under way when the partition goes is waited for this long; then it is as if it had crashed. */
 const letGoMs = 5_000
 
@@ -30,7 +30,7 @@ const letGoMs = 5_000
 export type Lane = {
   readonly at: Partition
   readonly next: () => number
-  /** Takes records; resolves when there is room for more. Throws the Fault `sink_full` when there is none for a minute. */
+  /** Takes records; resolves when there is room for more. Throws the Fault `sink_full` when there is none in time. */
   readonly take: (batch: Batch) => Promise<void>
   /** Records that the log has and the table does not, and the age of the oldest that was read, by its own time. */
   readonly lag: () => { readonly records: number; readonly ageMs: number }
@@ -57,27 +57,22 @@ export function openLane(at: Partition, mark: Mark | null, options: LaneOptions)
   let since = 0
   let end = keeper.next()
   let oldest: LogRecord | null = null
+  let owed = keeper.owed
 
   const isFull = () => waiting.length >= limits.rows || bytes >= limits.bytes
   /** Milliseconds until a batch goes; null: not before more has come. */
   const dueIn = (): number | null => {
-    const intended = keeper.intended()
     const last = waiting.at(-1)
     if (last === undefined) return null
-    if (intended !== null) return last.offset >= intended ? 0 : null
+    if (owed !== null) return last.offset >= owed ? 0 : null
     return isFull() ? 0 : Math.max(0, since + limits.lingerMs - performance.now())
   }
 
   const cut = (): readonly LogRecord[] => {
-    const intended = keeper.intended()
     let n = 0
     let size = 0
     for (const record of waiting) {
-      if (
-        intended !== null
-          ? record.offset > intended
-          : n >= limits.rows || (n > 0 && size + weight(record) > limits.bytes)
-      )
+      if (owed !== null ? record.offset > owed : n >= limits.rows || (n > 0 && size + weight(record) > limits.bytes))
         break
       size += weight(record)
       n++
@@ -103,6 +98,7 @@ export function openLane(at: Partition, mark: Mark | null, options: LaneOptions)
         oldest = batch[0] ?? null
         emptied.ring()
         const stored = await keeper.store(batch)
+        owed = null
         options.onStored(at, { ...stored, ms: performance.now() - began, ageMs: ageOf(oldest) })
         oldest = null
       })
@@ -127,8 +123,8 @@ export function openLane(at: Partition, mark: Mark | null, options: LaneOptions)
       }
       end = batch.end
       filled.ring()
-      const late = performance.now() + roomMs
-      while (isFull() && keeper.intended() === null && !stopping.signal.aborted) {
+      const late = performance.now() + limits.roomMs
+      while (isFull() && owed === null && !stopping.signal.aborted) {
         if (performance.now() >= late) throw new Fault('sink_full', 'ClickHouse takes no rows', { retriable: true })
         await emptied.heard(late - performance.now())
       }

@@ -96,6 +96,7 @@ export function startSink(options: SinkOptions): Sink {
         consumer = log.consume(options.group ?? 'sink', topics, worker)
         await consumer.ended
         if (broken !== null) throw broken.by
+        return // closed by us, or the log by its owner
       } catch (error) {
         if (closing.signal.aborted) return
         if (!passes(error)) throw error

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { header } from '../../schemas/envelope.ts'
 import type { Message } from '../../schemas/events.ts'
+import type { EventLog } from '../../services/io/log/port.ts'
 import type { Lost } from '../../services/sink/sink.ts'
 import { llm, producer, tool, under, work } from '../clickhouse/tell.ts'
 import { until } from '../support/until.ts'
+import { startTestWarehouse } from '../support/warehouse.ts'
 import { type Bench, events, openBench } from './bench.ts'
 
 const ids = async (bench: Bench, topic = events) =>
@@ -206,7 +208,6 @@ test('a gap in a producer’s numbers is told, once, before the mark passes it',
 
 test('ClickHouse away loses nothing: it is said once, waited for, and caught up', async () => {
   await using bench = await openBench()
-  const { startTestWarehouse } = await import('../support/warehouse.ts')
   const say = producer()
   const away: boolean[] = []
   const sink = bench.sink({ metrics: { away: now => away.push(now) } })
@@ -230,6 +231,45 @@ test('ClickHouse away loses nothing: it is said once, waited for, and caught up'
     'rows cannot be stored; they wait on the log and are tried again',
     'rows are stored again',
   ])
+})
+
+test('while ClickHouse is away little is held in memory, the log is let go, and all of it comes later', async () => {
+  await using bench = await openBench()
+  const say = producer()
+  let delivered = 0
+  let assigned = 0
+  const watched: EventLog = {
+    ...bench.log,
+    consume: (group, topics, worker) =>
+      bench.log.consume(group, topics, {
+        ...worker,
+        assigned: (at, mark) => {
+          if (at.topic === events) assigned++
+          return worker.assigned(at, mark)
+        },
+        onBatch: batch => {
+          delivered += batch.records.length
+          return worker.onBatch(batch)
+        },
+      }),
+  }
+  const { warehouse } = bench.opened
+  await warehouse.kill9()
+  const sink = bench.sink({ log: watched, limits: { rows: 200, lingerMs: 20, roomMs: 400 } })
+  for (let i = 0; i < 20; i++) {
+    await bench.append(many(say, 200))
+    if (i === 0) await until('a first batch', () => delivered > 0)
+  }
+  await until('the log was let go', () => bench.said.some(text => /let go of the log/.test(text)))
+  assert.ok(delivered < 4_000, `${delivered} of 4,000 were read`)
+  await using _again = await startTestWarehouse({
+    dataDir: warehouse.dataDir,
+    port: Number(new URL(warehouse.url).port),
+  })
+  await bench.stored(4_000)
+  assert.ok(assigned >= 2)
+  assert.equal(new Set(await ids(bench)).size, 4_000)
+  await until('no lag', () => sink.lag().records === 0)
 })
 
 test('a group that lost its marks reads again and stores nothing twice', async () => {
