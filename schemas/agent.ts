@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ending } from './llm.ts'
-import { observed } from './tool.ts'
+import { observed, toldBy } from './tool.ts'
 import { protocolName, work } from './work.ts'
 
 const agentCall = work.extend({
@@ -9,6 +9,7 @@ const agentCall = work.extend({
   /** The agent that was called; `agent` is the one that called. */
   peer_agent: z.string(),
   observed,
+  data: toldBy.optional(),
 })
 
 /** An agent handed work to another one. */

@@ -5,6 +5,9 @@ import { protocolName, work } from './work.ts'
 /** Where the fact was seen: at a door of ours, in a conversation, or told by the agent. */
 export const observed = z.enum(['gateway', 'conversation', 'reported'])
 
+/** Whoever reported it has its own id for it, under which it is taken once. */
+export const toldBy = z.object({ reported_id: z.string() })
+
 const toolCall = work.extend({
   operation: z.literal('execute_tool'),
   protocol: protocolName.optional(),
@@ -14,6 +17,7 @@ const toolCall = work.extend({
   observed,
   args: z.string().optional(),
   args_hash: z.string().optional(),
+  data: toldBy.optional(),
 })
 
 /** A model asked for a tool, or a tool door was knocked at. */

@@ -97,6 +97,9 @@ export function tieKnot(
 const nameOf = (id: string, digest: Digest): string => (isUnlikely(id) ? digest(id) : weak + digest(id))
 const weak = '~'
 
+/** Under which the knots stand whose answer brought this id. */
+export const keyOfId = (scope: string, id: string, digest: Digest): string => idKey(scope, nameOf(id, digest))
+
 const idKey = (scope: string, id: string) => `${scope} i ${id}`
 const answerKey = (scope: string, answer: string) => `${scope} a ${answer}`
 const prefixKey = (scope: string, chain: string) => `${scope} p ${chain}`
@@ -105,7 +108,7 @@ function byId(knots: Knots, scope: string, history: History, digest: Digest): Ti
   for (let at = history.length - 1; at >= Math.max(0, history.length - lookBack); at--)
     for (const id of history.turn(at).ids) {
       const found = knots
-        .get(idKey(scope, nameOf(id, digest)))
+        .get(keyOfId(scope, id, digest))
         .filter(knot => isUnlikely(id) || knot.first === firstOf(history, digest))
       if (found.length > 0) return { knot: best(found, history, digest), by: 'id', at }
     }

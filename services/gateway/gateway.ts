@@ -21,6 +21,7 @@ import { openai } from './protocols/protocols.ts'
 import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
 import { crashed, memoryMarks, takeOver } from './recover.ts'
+import { openReports, serveReports } from './reported.ts'
 import { openRuns, type Run } from './runs.ts'
 import { simulator } from './simulator/simulator.ts'
 import { unansweredFacts } from './tools.ts'
@@ -71,7 +72,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let minted = 0
   // The name of a run holds the life that named it: no two gateways ever mint the same.
   const runs = openRuns({ mint: () => `run-${short}-${life.epoch}-${++minted}`, idleMs: idleTimeoutMs })
-  const memory = { runs, queued }
+  const reports = openReports()
+  const memory = { runs, queued, reports }
   const orphans = await takeOver(log, options.at, memory, Date.now() - idleTimeoutMs)
   for (const admission of orphans) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
   if (orphans.length > 0)
@@ -102,6 +104,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     runs,
     peers,
     payloads: config.payloads,
+    reports,
     queued,
     recorder,
     forward: openForwarding(),
@@ -210,6 +213,13 @@ function listener(config: Config, pipeline: Pipeline, logger: Logger, options: G
   app.get('/metrics', async (_request, reply) =>
     reply.type(pipeline.metrics.contentType).send(await pipeline.metrics.text()),
   )
+  app.post('/v1/events', (request, reply) => {
+    reply.hijack()
+    serveReports(pipeline, request.raw, reply.raw).catch(error => {
+      logger.error({ err: error, path: '/v1/events' }, 'a report could not be taken')
+      reply.raw.destroy()
+    })
+  })
   adminRoutes(app, { token: options.adminToken, log: options.shared })
   app.all('/*', door)
   app.setNotFoundHandler(door) // methods that the router has never heard of

@@ -1,13 +1,14 @@
 import type { Event } from '../../schemas/events.ts'
 import { type Work, work } from '../../schemas/work.ts'
 import type { Queued } from './queued.ts'
+import type { Reports } from './reported.ts'
 import type { Runs } from './runs.ts'
 
 /**
  * What a gateway knows of runs is a fold of events: of its own former life when it starts, and of other gateways while
  * it runs. Both come through here.
  */
-export type Memory = { readonly runs: Runs; readonly queued: Queued }
+export type Memory = { readonly runs: Runs; readonly queued: Queued; readonly reports: Reports }
 
 /** Types that say something of a run's conversation; all others need not even be parsed. */
 export const memorable: ReadonlySet<string> = new Set([
@@ -15,13 +16,17 @@ export const memorable: ReadonlySet<string> = new Set([
   'llm.queued',
   'tool.called',
   'tool.returned',
+  'agent.called',
+  'agent.returned',
   'run.finished',
   'run.expired',
 ])
 
 /** `own`: this gateway wrote it, in this life or a former one. Events older than `sinceMs` are of runs that have ended. */
-export function remember({ runs, queued }: Memory, event: Event, own: boolean, sinceMs: number): void {
+export function remember({ runs, queued, reports }: Memory, event: Event, own: boolean, sinceMs: number): void {
   if (event.time < sinceMs && event.type !== 'llm.queued') return
+  if ('data' in event && event.data !== undefined && 'reported_id' in event.data)
+    reports.first(event.agent, event.data.reported_id)
   switch (event.type) {
     case 'llm.queued':
       queued.remember(event)

@@ -23,6 +23,7 @@ import type { Recorder } from './recorder.ts'
 
 import { refusals } from './refusals.ts'
 import { refuse } from './refuse.ts'
+import type { Reports } from './reported.ts'
 import type { Runs, Told } from './runs.ts'
 import { type Payloads, returnedFacts } from './tools.ts'
 
@@ -40,6 +41,7 @@ export type Pipeline = {
   readonly metrics: Metrics
   readonly limits: { readonly bodyBytes: number; readonly bodyIdleTimeoutMs: number; readonly callsInFlight: number }
   readonly payloads: Payloads
+  readonly reports: Reports
   readonly mintRequestId: () => string
   /** Calls under way; what a drain waits for. */
   readonly inFlight: { count: number; draining: boolean }

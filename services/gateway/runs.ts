@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { RunSource, Work } from '../../schemas/work.ts'
 import type { RunClaim } from '../core/lineage.ts'
-import { findTie, isBehind, type Knot, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
+import { findTie, isBehind, type Knot, keyOfId, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
 import { ToolCalls } from '../core/tool-calls.ts'
 import type { History, Turn } from '../core/turn.ts'
 import type { ToolFields } from './tools.ts'
@@ -66,6 +66,8 @@ export type Runs = {
   begun(run: Run, about: Work): void
   ended(run: Run): void
   get(runId: string): Run | undefined
+  /** The run in which a model asked for the call of this id. */
+  ofCall(scope: string, callId: string): Run | undefined
   /** It ended, and what is known of it goes with it. */
   forget(runId: string): void
   /** Runs without a sign of life for the idle time whose last one was seen here; each is given once. */
@@ -189,6 +191,7 @@ export function openRuns(options: {
     },
 
     get: id => runs.get(id),
+    ofCall: (scope, callId) => runs.get(knots.get(keyOfId(scope, callId, digest)).at(-1)?.runId ?? ''),
     forget: id => void runs.delete(id),
   }
 }

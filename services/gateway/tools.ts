@@ -66,7 +66,7 @@ function returned(call: OpenCall<ToolFields>, result: ToolResult | null, at: num
   return {
     type: 'tool.returned',
     ...call.about,
-    ...(result === null ? {} : resultOf(result.content, payloads)),
+    ...(result === null ? {} : shownResult(result.content, payloads)),
     outcome: failed ? 'error' : 'success',
     ...(failed ? { error_type: 'tool_error', reason: 'tool_error' } : {}),
     latency_ms: Math.max(0, at - call.at),
@@ -80,11 +80,16 @@ const fieldsOf = (call: ToolCall, work: Work, payloads: Payloads): ToolFields =>
   ...(call.by === 'provider' ? { server: 'provider' } : {}),
   ...(call.id === null ? {} : { tool_call_id: call.id }),
   observed: 'conversation',
-  ...shown('args', call.args, payloads),
-  args_hash: digest(call.args),
+  ...shownArgs(call.args, payloads),
 })
 
-const resultOf = (content: string, payloads: Payloads) => ({
+/** `args` in canonical spelling: the same arguments have the same hash. */
+export const shownArgs = (args: string, payloads: Payloads) => ({
+  ...shown('args', args, payloads),
+  args_hash: digest(args),
+})
+
+export const shownResult = (content: string, payloads: Payloads) => ({
   ...shown('result', content, payloads),
   result_hash: digest(content),
   result_bytes: Buffer.byteLength(content),
