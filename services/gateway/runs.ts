@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { RunSource, Work } from '../../schemas/work.ts'
 import type { RunClaim } from '../core/lineage.ts'
+import { type Spawner, spawnerOf, withCalls } from '../core/spawn.ts'
 import { findTie, isBehind, type Knot, keyOfId, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
 import { ToolCalls } from '../core/tool-calls.ts'
 import type { History, Turn } from '../core/turn.ts'
@@ -75,7 +76,7 @@ export type Runs = {
 }
 
 /** Ten thousand live runs with ten calls each, and as much again; a knot and its keys are about 1 KiB. */
-const known = { runs: 100_000, responses: 100_000, knotKeys: 400_000 }
+const known = { runs: 100_000, responses: 100_000, knotKeys: 400_000, scopes: 10_000 }
 /** Knots under one key: runs that say the same at the same place. Beyond it the oldest are given up. */
 const alike = 16
 
@@ -94,6 +95,7 @@ export function openRuns(options: {
     get: (key: string) => keys.get(key) ?? [],
     add: (key: string, knot: Knot) => void keys.set(key, [...(keys.get(key) ?? []), knot].slice(-alike)),
   }
+  const spawners = new LRUCache<string, readonly Spawner[]>({ max: known.scopes, ttl })
   let order = 0
 
   const open = (id: string, parentId: string | null): Run => {
@@ -129,7 +131,12 @@ export function openRuns(options: {
       const continued = previousResponseId === null ? undefined : responses.get(`${scope} ${previousResponseId}`)
       if (continued !== undefined) return named(continued, 'previous-response', tie, parentRunId)
       if (tie !== null) return named(tie.knot.runId, 'conversation', tie, parentRunId)
-      return named(options.mint(), 'new', null, parentRunId)
+      if (parentRunId !== null) return named(options.mint(), 'new', null, parentRunId)
+      const guessed =
+        history === null
+          ? null
+          : spawnerOf(spawners.get(scope) ?? [], history, id => (runs.peek(id)?.calls.open ?? 0) > 0)
+      return named(options.mint(), guessed === null ? 'new' : 'inferred', null, guessed)
     },
 
     goesOnUnknown({ scope, claim, previousResponseId, history }) {
@@ -171,6 +178,8 @@ export function openRuns(options: {
       // A tie to another run (a header named this one) is no part of this run's chain.
       const parent = tie !== null && tie.knot.runId === run.id ? tie.knot : null
       const mark = markOf(history, answer, parent, digest)
+      const asked = answer.flatMap(turn => turn.calls)
+      if (asked.length > 0) spawners.set(scope, withCalls(spawners.get(scope) ?? [], run.id, asked))
       if (parent !== null) parent.continued++
       tieKnot(knots, scope, mark, { runId: run.id, order: ++order })
       return mark

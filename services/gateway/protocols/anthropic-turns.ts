@@ -15,7 +15,7 @@ export function messagesTurn(message: unknown): Turn {
     {
       said,
       ids: said ? blocks.map(block => signature(get(block, 'signature') ?? get(block, 'data'))) : [],
-      words: said ? blocks.filter(block => get(block, 'type') === 'text').map(block => get(block, 'text')) : [],
+      words: blocks.filter(block => get(block, 'type') === 'text').map(block => get(block, 'text')),
       calls: blocks.flatMap(callIn),
       results: blocks.filter(block => text(get(block, 'type'))?.endsWith('tool_result')).map(resultIn),
     },

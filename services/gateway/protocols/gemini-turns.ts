@@ -16,7 +16,7 @@ export function contentTurn(content: unknown): Turn {
   return turnOf(content, {
     said,
     ids: said ? parts.map(part => signature(get(part, 'thoughtSignature') ?? get(part, 'thought_signature'))) : [],
-    words: said ? words : [],
+    words,
     calls: parts.flatMap(part => {
       const call = get(part, 'functionCall') ?? get(part, 'function_call')
       return call === undefined ? [] : callOf(get(call, 'id'), get(call, 'name'), get(call, 'args'))

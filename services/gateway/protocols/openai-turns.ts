@@ -23,7 +23,7 @@ export function chatTurn(message: unknown): Turn {
   }
   return turnOf(message, {
     said: role === 'assistant',
-    words: role === 'assistant' ? wordsOf(get(message, 'content')) : [],
+    words: role === 'assistant' || role === 'user' ? wordsOf(get(message, 'content')) : [],
     calls: old === undefined ? calls : [...calls, ...callOf(null, get(old, 'name'), get(old, 'arguments'))],
     results: role === 'tool' || role === 'function' ? [result] : [],
   })
@@ -64,7 +64,7 @@ export function responsesTurn(item: unknown): Turn {
     ids: said
       ? [text(get(item, 'id')), signature(get(item, 'encrypted_content'))]
       : [text(get(item, 'approval_request_id'))],
-    words: said && type === 'message' ? wordsOf(get(item, 'content')) : [],
+    words: type === 'message' ? wordsOf(get(item, 'content')) : [],
     calls: callsIn(item, type),
   })
 }
