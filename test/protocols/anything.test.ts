@@ -2,14 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { ProtocolName } from '../../schemas/work.ts'
+import { frameOf } from '../../services/core/frames.ts'
 import { matchPinned, matchRoute, protocols } from '../../services/gateway/protocols/protocols.ts'
-import { golden } from './golden.ts'
+import { answerOf, golden } from './golden.ts'
 
 /** Every key that some reader looks at, so that odd values stand where they hurt. */
 const keys = [
   ...new Set(
-    golden.flatMap(({ answer, request }) =>
-      [...`${answer}${request}`.matchAll(/"([a-zA-Z_]+)":/g)].map(match => match[1] ?? ''),
+    golden.flatMap(exchange =>
+      [...`${answerOf(exchange)}${exchange.request}`.matchAll(/"([a-zA-Z_-]+)":/g)].map(match => match[1] ?? ''),
     ),
   ),
 ]
@@ -30,6 +31,9 @@ const value = fc.letrec(tie => ({
       'response.completed',
       'message_delta',
       'message_start',
+      'message-end',
+      'tool-call-delta',
+      'content-delta',
     ),
     fc.array(tie('any'), { maxLength: 3 }),
     fc.dictionary(fc.constantFrom(...keys, '__proto__', 'constructor'), tie('any'), { maxKeys: 6 }),
@@ -80,21 +84,40 @@ test('no answer makes a meter throw, and every byte of it passes', () => {
     fc.array(value, { maxLength: 3 }).map(list => JSON.stringify(list, null, 1)),
     fc.string({ unit: 'binary' }),
   )
+  const frame = fc.tuple(
+    fc.constantFrom('messageStart', 'contentBlockStart', 'contentBlockDelta', 'messageStop', 'metadata', 'chunk', ''),
+    value.map(json => JSON.stringify(json) ?? ''),
+    fc.constantFrom(':event-type', ':exception-type', ':error-code', ':error-message', 'x'),
+    fc.boolean(),
+  )
+  const frames = fc
+    .array(frame, { maxLength: 5 })
+    .map(list =>
+      Buffer.concat(
+        list.map(([name, json, header, wrapped]) =>
+          frameOf({ [header]: name }, wrapped ? JSON.stringify({ bytes: Buffer.from(json).toString('base64') }) : json),
+        ),
+      ),
+    )
   const options = fc.record({ hideUsage: fc.constant(false), wholeEvents: fc.boolean() })
   fc.assert(
     fc.property(
       hit,
-      answer,
+      fc.oneof(
+        { arbitrary: answer.map(text => Buffer.from(text)), weight: 3 },
+        { arbitrary: frames, weight: 1 },
+        { arbitrary: fc.uint8Array({ maxLength: 60 }).map(bytes => Buffer.from([0, 0, 0, ...bytes])), weight: 1 },
+      ),
       fc.constantFrom(200, 400, 500),
       options,
       fc.boolean(),
       fc.nat(),
-      ({ protocol, matched }, text, status, option, whole, at) => {
-        const bytes = Buffer.from(text)
+      ({ protocol, matched }, bytes, status, option, whole, at) => {
+        const header = (name: string) => (at % 3 === 0 ? `${name}${at}` : at % 3 === 1 ? String(at) : null)
         const meter = protocol.meter(
           matched,
           protocol.ask(matched, null),
-          { status, contentType: 'text/event-stream' },
+          { status, contentType: 'text/event-stream', header },
           option,
         )
         const place = at % (bytes.length + 1)
@@ -124,10 +147,14 @@ test('no path makes the doors throw', () => {
     'chat',
     'completions',
     'responses',
+    'cancel',
+    'model',
+    'converse',
+    'v2',
     '😀',
   )
   const path = fc.array(segment, { maxLength: 8 }).map(parts => `/${parts.join('/')}`)
-  const name = fc.constantFrom<ProtocolName>('openai', 'anthropic', 'gemini', 'bedrock')
+  const name = fc.constantFrom<ProtocolName>('openai', 'anthropic', 'gemini', 'bedrock', 'cohere', 'mcp')
   fc.assert(
     fc.property(fc.constantFrom('GET', 'POST', 'PUT'), fc.oneof(path, fc.string()), name, (method, at, protocol) => {
       matchRoute(method, at)

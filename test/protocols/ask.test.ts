@@ -46,6 +46,45 @@ test('what writes nothing may write nothing', () => {
   assert.equal(ask(embeddings, { model: 'e', input: 'x' }).maxTokens, 0)
   assert.equal(ask(hitAt('/v1/messages/count_tokens'), { model: 'm' }).maxTokens, 0)
   assert.equal(ask(hitAt('/v1beta/models/e:batchEmbedContents'), { requests: [] }).maxTokens, 0)
+  assert.equal(ask(hitAt('/v1/responses/input_tokens'), { model: 'm' }).maxTokens, 0)
+  assert.equal(ask(hitAt('/model/m/count-tokens'), { input: {} }).maxTokens, 0)
+  for (const path of ['/v2/embed', '/v2/rerank', '/v1/tokenize'])
+    assert.equal(ask(hitAt(path), { model: 'm', max_tokens: 9 }).maxTokens, 0, path)
+})
+
+test('Bedrock has the model in its path and a limit wherever the model’s own body has one', () => {
+  const at = (action: string, model = 'm') => hitAt(`/model/${encodeURIComponent(model)}/${action}`)
+  const converse = ask(at('converse', 'us.a:0'), { messages: [], inferenceConfig: { maxTokens: 7 } })
+  assert.deepEqual([converse.model, converse.maxTokens, converse.stream], ['us.a:0', 7, false])
+  assert.equal(ask(at('converse-stream'), { messages: [] }).stream, true)
+  for (const body of [
+    { max_tokens: 9, messages: [] },
+    { inferenceConfig: { max_new_tokens: 9 } },
+    { textGenerationConfig: { maxTokenCount: 9 }, inputText: 'x' },
+    { max_gen_len: 9, prompt: 'x' },
+    { max_tokens: 3, max_completion_tokens: 9 },
+  ])
+    assert.equal(ask(at('invoke'), body).maxTokens, 9, JSON.stringify(body))
+  assert.deepEqual(
+    [ask(at('invoke-with-response-stream'), {})].map(it => [it.stream, it.maxTokens, it.operation]),
+    [[true, null, undefined]],
+  )
+  assert.match(ask(at('converse', 'm'.repeat(3000)), {}).invalid ?? '', /too long/)
+  assert.match(askText(at('converse'), '{"inferenceConfig":{"maxTokens":1,"maxTokens":2}}').invalid ?? '', /twice/)
+  assert.match(askText(at('invoke'), '{"max_tokens":1,"max_tokens":2}').invalid ?? '', /twice/)
+})
+
+test('what is invoked is an embedding by the model’s name, or by a body that only embeddings have', () => {
+  const arn = 'arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc'
+  const operation = (model: string, body: unknown) =>
+    ask(hitAt(`/model/${encodeURIComponent(model)}/invoke`), body).operation ?? 'chat'
+  assert.equal(operation('amazon.titan-embed-text-v1', { inputText: 'x' }), 'embeddings')
+  assert.equal(operation('cohere.embed-v4:0', { texts: [], input_type: 'x' }), 'embeddings')
+  assert.equal(operation(arn, { inputText: 'x', normalize: true }), 'embeddings')
+  assert.equal(operation(arn, { taskType: 'SINGLE_EMBEDDING' }), 'embeddings')
+  assert.equal(operation(arn, { inputText: 'x', textGenerationConfig: {} }), 'chat')
+  assert.equal(operation('amazon.titan-text-express-v1', { inputText: 'x' }), 'chat')
+  assert.equal(operation('cohere.rerank-v3-5:0', {}), 'rerank')
 })
 
 test('an answer fetched later is streamed if the query says so', () => {

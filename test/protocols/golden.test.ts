@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Meter } from '../../services/gateway/protocols/protocol.ts'
 import { matchPinned, protocols } from '../../services/gateway/protocols/protocols.ts'
-import { golden } from './golden.ts'
+import { answerOf, golden } from './golden.ts'
 import { cut, seeded } from './recorded.ts'
 
 for (const exchange of golden)
@@ -13,9 +13,10 @@ for (const exchange of golden)
     const ask = hit.protocol.ask(hit.matched, request && JSON.parse(exchange.request ?? ''), request)
     assert.equal(ask.invalid, null)
 
-    const answer = Buffer.from(exchange.answer)
+    const answer = answerOf(exchange)
     const random = seeded(7)
-    const head = { status: exchange.status, contentType: exchange.content_type }
+    const { status, content_type: contentType, headers = {} } = exchange
+    const head = { status, contentType, header: (name: string) => headers[name] ?? null }
     for (const pieces of [[answer], cut(answer, random, 200), cut(answer, random, 20), cut(answer, random, 1)])
       for (const wholeEvents of [false, true]) {
         const meter: Meter = hit.protocol.meter(hit.matched, ask, head, { hideUsage: false, wholeEvents })

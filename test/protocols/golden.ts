@@ -11,9 +11,15 @@ export type Golden = {
   readonly request: string | null
   readonly status: number
   readonly content_type: string
-  readonly answer: string
+  readonly answer?: string
+  readonly answer_base64?: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly reading: Readonly<Record<string, unknown>>
 }
+
+/** The bytes that the provider sent. */
+export const answerOf = ({ answer, answer_base64 }: Golden): Buffer =>
+  answer_base64 === undefined ? Buffer.from(answer ?? '') : Buffer.from(answer_base64, 'base64')
 
 const file = path.join(import.meta.dirname, '../golden/exchanges.jsonl')
 export const golden: readonly Golden[] = fs

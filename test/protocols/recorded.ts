@@ -13,6 +13,7 @@ export type Exchange = {
   readonly streaming: boolean
   readonly request: unknown
   readonly contentType: string
+  readonly headers: Readonly<Record<string, string>>
   readonly answer: Buffer
   readonly truth: Truth
 }
@@ -28,16 +29,21 @@ export type Truth = {
 
 export const recordings = path.join(import.meta.dirname, '../../../shared/traffic')
 
-export const protocolOf = (exchange: Exchange): ProtocolName => exchange.api.split('.')[0] as ProtocolName // by the filter below
+/** The protocol of a recording. Voyage speaks OpenAI's; what is no model's answer is told by whose it is. */
+export function protocolOf({ api, provider }: Pick<Exchange, 'api' | 'provider'>): ProtocolName {
+  const [name = ''] = api.split('.')
+  if (name === 'voyage') return 'openai'
+  return (name === 'other' ? provider : name) as ProtocolName // such are the recordings' names
+}
 
-/** The exchanges of the protocols that the gateway speaks; null where the recordings are not at hand. */
+/** The exchanges over HTTP; null where the recordings are not at hand. */
 export function recordedExchanges(): readonly Exchange[] | null {
   if (!fs.existsSync(recordings)) return null
   const truths = new Map(rowsOf('_truth.jsonl').map(row => [row['id'], row as Truth & { id: string }]))
   const files = fs.readdirSync(recordings).filter(name => /^[^_].*\.jsonl$/.test(name))
   return files
     .flatMap(rowsOf)
-    .filter(row => row['kind'] === 'http' && /^(openai|anthropic|gemini)\./.test(String(row['api'])))
+    .filter(row => row['kind'] === 'http')
     .map(row => ({
       id: String(row['id']),
       provider: String(row['provider']),
@@ -47,7 +53,8 @@ export function recordedExchanges(): readonly Exchange[] | null {
       status: Number(row['status']),
       streaming: row['streaming'] === true,
       request: row['request_body'],
-      contentType: String((row['response_headers'] as Record<string, unknown> | null)?.['content-type'] ?? ''),
+      contentType: String(headersOf(row)['content-type'] ?? ''),
+      headers: headersOf(row),
       answer: Buffer.from(
         String(row['response_body'] ?? ''),
         row['response_body_encoding'] === 'base64' ? 'base64' : 'utf8',
@@ -57,6 +64,7 @@ export function recordedExchanges(): readonly Exchange[] | null {
 }
 
 type Row = Record<string, unknown>
+const headersOf = (row: Row) => (row['response_headers'] ?? {}) as Record<string, string> // names and texts
 const rowsOf = (name: string): Row[] =>
   fs
     .readFileSync(path.join(recordings, name), 'utf8')

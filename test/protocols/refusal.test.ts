@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { readFrames } from '../../services/core/frames.ts'
 import type { Refusal } from '../../services/gateway/protocols/protocol.ts'
-import { anthropic, gemini, matchRoute, openai, protocols } from '../../services/gateway/protocols/protocols.ts'
+import {
+  anthropic,
+  bedrock,
+  cohere,
+  gemini,
+  matchRoute,
+  openai,
+  protocols,
+} from '../../services/gateway/protocols/protocols.ts'
 
 const budget: Refusal = {
   code: 'budget_exceeded',
@@ -43,11 +52,18 @@ test('a refusal has the shape of the protocol, our code, and the facts beside it
       limit_nano_usd: 10,
     },
   })
+  for (const { refusal } of [bedrock, cohere])
+    assert.deepEqual(parsed(refusal(budget).body), {
+      message: 'The budget is used up.',
+      code: 'budget_exceeded',
+      scope: 'team/a',
+      limit_nano_usd: 10,
+    })
 })
 
 test('each protocol has its own word for a status', () => {
   const words = (status: number) =>
-    protocols.map(({ refusal }) => {
+    [openai, anthropic, gemini].map(({ refusal }) => {
       const error = parsed(refusal({ code: 'x', status, message: '' }).body)['error']
       return error?.['status'] ?? error?.['type']
     })
@@ -60,6 +76,17 @@ test('each protocol has its own word for a status', () => {
   assert.deepEqual(words(502), ['api_error', 'api_error', 'UNAVAILABLE'])
   assert.deepEqual(words(503), ['overloaded_error', 'overloaded_error', 'UNAVAILABLE'])
   assert.deepEqual(words(504), ['api_error', 'timeout_error', 'DEADLINE_EXCEEDED'])
+})
+
+test('AWS’s SDKs find the name of an error in a header, and none that they try again stands for what is final', () => {
+  const name = (status: number) => bedrock.refusal({ code: 'x', status, message: '' }).headers['x-amzn-errortype']
+  assert.deepEqual([429, 503, 504].map(name), [
+    'ThrottlingException',
+    'ServiceUnavailableException',
+    'ModelTimeoutException',
+  ])
+  for (const status of [400, 401, 402, 403, 404, 413, 423])
+    assert.doesNotMatch(name(status) ?? '', /Throttl|LimitExceeded|Slow|Skew|Expired|Signature|TooMany|Timeout/)
 })
 
 test('what is final tells SDKs not to try again; what is not tells them when', () => {
@@ -85,6 +112,15 @@ test('a stream under way ends with an event of its own kind', () => {
     assert.ok(hit)
     return hit.protocol.streamError(hit.matched, budget, query).toString()
   }
+  const converse = matchRoute('POST', '/model/m/converse-stream')
+  assert.ok(converse)
+  const told: (readonly [string, string | null])[] = []
+  const reader = readFrames(1_000)
+  reader.push(bedrock.streamError(converse.matched, budget), (name, data) => told.push([name, data]))
+  assert.deepEqual(
+    told.map(([name, text]) => [name, JSON.parse(text ?? '').code]),
+    [['exception validationException', 'budget_exceeded']],
+  )
   const data = (event: string) => JSON.parse(event.slice(event.indexOf('data: ') + 6))
   const chat = eventAt('/v1/chat/completions')
   assert.match(chat, /^\n\ndata: \{.*\}\n\n$/)
@@ -98,6 +134,9 @@ test('a stream under way ends with an event of its own kind', () => {
   const messages = eventAt('/v1/messages')
   assert.match(messages, /^\n\nevent: error\ndata: /)
   assert.deepEqual([data(messages).type, data(messages).error.code], ['error', 'budget_exceeded'])
+  const ended = eventAt('/v2/chat')
+  assert.match(ended, /^\n\nevent: message-end\ndata: /)
+  assert.deepEqual([data(ended).delta.finish_reason, data(ended).code], ['ERROR', 'budget_exceeded'])
   const content = '/v1beta/models/m:streamGenerateContent'
   for (const query of [undefined, 'alt=sse', '?x=1&alt=sse'])
     assert.equal(data(eventAt(content, query)).error.details[0].reason, 'budget_exceeded')

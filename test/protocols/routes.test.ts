@@ -82,7 +82,43 @@ test('every other path is no door', () => {
     assert.equal(matchRoute(method, path), null, `${method} ${path}`)
   assert.equal(pinned('openai', 'POST', '/v1/files'), null)
   assert.equal(pinned('anthropic', 'POST', '/v1/threads/t/messages/m'), null)
-  assert.equal(pinned('bedrock', 'POST', '/model/m/converse'), null)
+  assert.equal(pinned('mcp', 'POST', '/model/m/converse'), null)
+  assert.equal(matchRoute('POST', '/model//converse'), null)
+  assert.equal(matchRoute('POST', '/model/m/async-invoke'), null)
+  assert.equal(matchRoute('POST', '/model/../v1/converse'), null)
+})
+
+test('a model of Bedrock is whatever stands in the path, and goes on with the bytes that it came with', () => {
+  const arn = 'arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc'
+  for (const [written, model] of [
+    ['us.anthropic.claude-sonnet-4-5-20250929-v1%3A0', 'us.anthropic.claude-sonnet-4-5-20250929-v1:0'],
+    ['anthropic.claude-sonnet-4-20250514-v1:0', 'anthropic.claude-sonnet-4-20250514-v1:0'],
+    [arn, arn],
+    [encodeURIComponent(arn), arn],
+  ] as const)
+    for (const action of ['converse', 'converse-stream', 'invoke', 'invoke-with-response-stream', 'count-tokens']) {
+      const path = `/model/${written}/${action}`
+      for (const hit of [matchRoute('POST', path), matchPinned('bedrock', 'POST', path)]) {
+        assert.deepEqual([hit?.matched.params['model'], hit?.matched.upstreamPath], [model, path])
+        assert.match(hit?.matched.route.path ?? '', new RegExp(`/${action}$`))
+      }
+    }
+  const hit = matchRoute('POST', '/model/a%3A0/converse-stream')
+  assert.equal(
+    hit?.protocol.withModel(hit.matched, Buffer.from('{}'), arn).upstreamPath,
+    `/model/${encodeURIComponent(arn)}/converse-stream`,
+  )
+})
+
+test('Cohere’s paths have two versions, and what Responses can do besides has its own', () => {
+  assert.deepEqual(open('POST', '/v2/chat'), ['cohere', 'chat', '/v2/chat'])
+  assert.deepEqual(open('POST', '/v1/tokenize'), ['cohere', 'count_tokens', '/v1/tokenize'])
+  assert.equal(pinned('cohere', 'POST', '/v2/embed'), '/v2/embed')
+  assert.deepEqual(open('POST', '/v1/responses/compact'), ['openai', 'chat', '/responses/compact'])
+  assert.deepEqual(open('POST', '/v1/responses/input_tokens'), ['openai', 'count_tokens', '/responses/input_tokens'])
+  assert.deepEqual(open('POST', '/v1/responses/r/cancel'), ['openai', 'retrieve', '/responses/r/cancel'])
+  assert.equal(pinned('openai', 'POST', '/v1/responses/r/cancel'), '/responses/r/cancel')
+  assert.equal(pinned('openai', 'POST', '/v1/fim/completions'), '/fim/completions')
 })
 
 test('another model goes where the protocol names models', () => {

@@ -8,17 +8,29 @@ const all = recordedExchanges()
 const skip = all === null ? `no recordings at ${recordings}` : false
 const seed = 20260101
 
-/** Operations of the vendors that are no doors of ours. */
-const elsewhere = new Set(['openai.responses.compact', 'openai.responses.input_tokens'])
+/** What vendors keep for their customers, which is no call of a model: a stated 404. MCP has a door of its own. */
+const elsewhere: readonly RegExp[] = [
+  /^DELETE \/v1\/(files|conversations|vector_stores)\/[^/]+$/,
+  /^POST \/v1\/(conversations|vector_stores|vector_stores\/[^/]+\/files)$/,
+  /^(POST|DELETE) \/v1beta\/(cachedContents|fileSearchStores)(\/[^/]+)?$/,
+  /^POST \/mcp$/,
+]
+const isElsewhere = ({ method, path }: Exchange) => elsewhere.some(one => one.test(`${method} ${path.split('?')[0]}`))
 
 test('every recorded path of a known operation has its route, and arrives where the provider expects it', {
   skip,
 }, t => {
-  const missed = doors().filter(({ exchange, hit }) => (hit === null) !== elsewhere.has(exchange.api))
+  const missed = doors().filter(({ exchange, hit }) => (hit === null) !== isElsewhere(exchange))
   assert.deepEqual(
     missed.map(({ exchange }) => `${exchange.method} ${exchange.path}`),
     [],
   )
+  const left = new Map<string, number>()
+  for (const { exchange } of doors().filter(({ hit }) => hit === null)) {
+    const route = `${exchange.method} ${exchange.path.split('?')[0]?.replace(/[^/]*[0-9]{3,}[^/]*|[^/]+-[^/]+$/g, '…')}`
+    left.set(route, (left.get(route) ?? 0) + 1)
+  }
+  for (const [route, n] of left) t.diagnostic(`no door: ${route} ×${n}`)
   for (const { exchange, hit } of doors()) {
     const [bare] = exchange.path.split('?') as [string]
     if (hit !== null) assert.ok(bare.endsWith(hit.matched.upstreamPath.replace(/^\/v1beta/, '')), exchange.path)
@@ -32,9 +44,12 @@ test('every recorded request can be served, and asks for the model that was reco
     const bytes = Buffer.from(JSON.stringify(exchange.request ?? null))
     const ask = hit.protocol.ask(hit.matched, exchange.request, bytes)
     assert.equal(ask.invalid, null, exchange.id)
-    assert.equal(ask.model, exchange.truth.request_model, exchange.id)
+    if (!misspelled.has(exchange.id)) assert.equal(ask.model, exchange.truth.request_model, exchange.id)
   }
 })
+
+/** `…-v1:O`, with a letter at its end, which the recordings' own fields leave out. */
+const misspelled = new Set(['39ad997d3c13-000'])
 
 for (const [name, largest] of [
   ['whole', Number.POSITIVE_INFINITY],
@@ -90,7 +105,8 @@ test('an answer that breaks off anywhere is not complete, and hides no usage beh
 })
 
 /** Tools that run at the provider, and what is checked there: their tokens are billed as output and never streamed. */
-const unseen = /server_tool|web_search|mcp_|groundingMetadata|executableCode|moderation|tool_calls_executed/
+const unseen =
+  /redactedContent|server_tool|web_search|mcp_|groundingMetadata|executableCode|moderation|tool_calls_executed/
 
 test('the estimate of what was streamed is not below what the provider counted', { skip }, t => {
   const ratios: number[] = []
@@ -124,7 +140,8 @@ const served = (): readonly Served[] => doors().filter((door): door is Served =>
 
 function meterFor(exchange: Exchange, hit: Hit, hideUsage: boolean, wholeEvents = false): Meter {
   const ask = hit.protocol.ask(hit.matched, exchange.request)
-  const head = { status: exchange.status, contentType: exchange.contentType }
+  const { status, contentType, headers } = exchange
+  const head = { status, contentType, header: (name: string) => headers[name] ?? null }
   return hit.protocol.meter(hit.matched, ask, head, { hideUsage, wholeEvents })
 }
 
@@ -135,7 +152,7 @@ function feed(meter: Meter, pieces: readonly Buffer[]): { readonly out: Buffer; 
 }
 
 /** What the reading says differently from the recording's own fields. */
-function differences({ id, status, truth, provider }: Exchange, reading: Reading): string[] {
+function differences({ id, status, truth, provider, headers }: Exchange, reading: Reading): string[] {
   const wrong: string[] = []
   const differ = (field: string, want: unknown, got: unknown) => {
     if (want !== got)
@@ -144,10 +161,15 @@ function differences({ id, status, truth, provider }: Exchange, reading: Reading
   differ('model', truth.response_model, reading.model)
   differ('finish reason', truth.finish_reasons[0] ?? null, reading.finishReason)
   differ('response id', truth.response_id, reading.responseId)
-  differ('error', truth.error === null ? null : String(truth.error.type), reading.error?.type ?? null)
+  // Where a provider has no word for an error, ours is `error`.
+  differ('error', truth.error === null ? null : String(truth.error.type ?? 'error'), reading.error?.type ?? null)
   differ('complete', truth.error === null || status >= 400, reading.complete)
   differ('queued', truth.finish_reasons[0] === 'queued', reading.queued)
-  if (truth.usage === null) differ('usage', null, reading.usage)
+  // Bedrock tells the tokens of what is invoked in headers, which the recordings' own fields leave out.
+  const counted = headers['x-amzn-bedrock-input-token-count']
+  if (truth.usage === null && counted !== undefined)
+    differ('input_tokens', Number(counted), reading.usage?.input_tokens)
+  else if (truth.usage === null) differ('usage', null, reading.usage)
   else {
     for (const field of fields) differ(field, truth.usage[field] ?? null, reading.usage?.[field] ?? null)
     differ('wire cost', truth.usage['wire_cost'] ?? null, reading.wireCostUsd)

@@ -56,6 +56,8 @@ export type AnswerReader = {
   readonly event: (name: string, data: string, found: Findings, output: OutputSize) => boolean
   /** Streams of this shape may also come as one JSON array, whose elements are the events. */
   readonly array: boolean
+  /** Streams of this shape come as frames of AWS's event streams. */
+  readonly frames?: boolean
 }
 
 /**
@@ -68,16 +70,17 @@ export function errorIn(document: unknown): Findings['error'] {
   if (typeof error === 'string')
     return { type: text(get(it, 'type')) ?? error.slice(0, 200), message: error.slice(0, maxMessage) }
   if (isObject(error)) return describe(error)
-  if (typeof get(it, 'message') === 'string' || get(it, 'detail') !== undefined) return describe(it)
+  if (typeof (get(it, 'message') ?? get(it, 'Message')) === 'string' || get(it, 'detail') !== undefined)
+    return describe(it)
   return null
 }
 
 /** The provider's word for an error: its `type`, else `status`, else `code`. */
 export function describe(error: unknown): { type: string; message: string } {
-  const word = [get(error, 'type'), get(error, 'status'), get(error, 'code')].find(
+  const word = [get(error, 'type'), get(error, 'status'), get(error, 'code'), get(error, '__type')].find(
     value => typeof value === 'number' || text(value) !== null,
   )
-  const message = get(error, 'message') ?? get(error, 'detail') ?? ''
+  const message = get(error, 'message') ?? get(error, 'Message') ?? get(error, 'detail') ?? ''
   return {
     type: word === undefined ? 'error' : String(word).slice(0, 200),
     message: (typeof message === 'string' ? message : (JSON.stringify(message) ?? '')).slice(0, maxMessage),

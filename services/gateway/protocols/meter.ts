@@ -1,3 +1,4 @@
+import { readFrames } from '../../core/frames.ts'
 import { readElements } from '../../core/json-elements.ts'
 import { outputSize, tokensOf } from '../../core/output-size.ts'
 import { type EventReader, readEvents } from '../../core/sse.ts'
@@ -29,8 +30,11 @@ export function meterOf(reader: AnswerReader, head: AnswerHead, options: MeterOp
     if (first === undefined) return null
     if (first === openBracket && good && reader.array) return arrayOf(reader, found, output)
     if (first === openBrace || first === openBracket) return wholeOf(reader, found, good)
+    // A frame's length has four bytes, of which the first is 0 for anything below 16 MiB.
+    if (reader.frames === true && first <= 1)
+      return eventsOf(readFrames(maxReadBytes), reader, found, output, good, options)
     const events = fieldStarts.has(first) || head.contentType.includes('event-stream')
-    return events ? eventsOf(reader, found, output, good, options) : foreign
+    return events ? eventsOf(readEvents(maxReadBytes), reader, found, output, good, options) : foreign
   }
 
   return {
@@ -127,13 +131,14 @@ function sizeOf(reader: AnswerReader, document: unknown, found: Findings) {
 
 /** A stream of events. Nothing is held back unless usage is hidden or events are to stay whole. */
 function eventsOf(
+  events: EventReader & { readonly whole?: () => boolean },
   reader: AnswerReader,
   found: Findings,
   output: ReturnType<typeof outputSize>,
   good: boolean,
   options: MeterOptions,
 ): Inner {
-  const events = readEvents(maxReadBytes)
+  const closed = () => events.whole?.() ?? true
   let usageOnly = false
   const read = (name: string, data: string | null): void => {
     usageOnly = data !== null && good && reader.event(name, data, found, output)
@@ -147,10 +152,10 @@ function eventsOf(
       },
       end() {
         events.end(read)
-        return { rest: [], closed: true }
+        return { rest: [], closed: closed() }
       },
     }
-  return heldEvents(events, read, () => options.hideUsage === true && usageOnly)
+  return heldEvents(events, read, () => options.hideUsage === true && usageOnly, closed)
 }
 
 /**
@@ -161,6 +166,7 @@ function heldEvents(
   events: EventReader,
   read: (name: string, data: string | null) => void,
   hidden: () => boolean,
+  closed: () => boolean,
 ): Inner {
   let held: Buffer[] = []
   let heldSize = 0
@@ -209,7 +215,7 @@ function heldEvents(
         read(name, data)
         last = hidden() && !spilled
       })
-      return { rest: whole && !last ? held : [], closed: true }
+      return { rest: whole && !last ? held : [], closed: closed() }
     },
   }
 }

@@ -8,7 +8,7 @@ export function takeUsage(found: Findings, usage: unknown): void {
   found.rawUsage = usage
   found.usage = usageOf(usage)
   found.extras = extrasOf(usage)
-  const cost = costOf(get(usage, 'cost'))
+  const cost = costOf(get(usage, 'cost')) ?? ticksOf(get(usage, 'cost_in_usd_ticks'))
   if (cost !== null) found.wireCostUsd = cost
 }
 
@@ -42,19 +42,27 @@ function unseen(usage: unknown, input: number | undefined, output: number, reaso
  * for it; the row keeps to the protocol's own fields.
  */
 function extrasOf(usage: unknown): Readonly<Record<string, number>> {
-  const inputAudio = count(get(get(usage, 'prompt_tokens_details'), 'audio_tokens'))
-  const outputAudio = count(get(get(usage, 'completion_tokens_details'), 'audio_tokens'))
-  const cached = count(get(usage, 'num_cached_tokens')) ?? count(get(usage, 'cached_tokens'))
-  if (!inputAudio && !outputAudio && !cached) return noExtras
-  return {
-    ...(inputAudio ? { input_audio_tokens: inputAudio } : {}),
-    ...(outputAudio ? { output_audio_tokens: outputAudio } : {}),
-    ...(cached ? { cache_read_tokens: cached } : {}),
+  const input = get(usage, 'prompt_tokens_details') ?? get(usage, 'input_tokens_details')
+  const output = get(usage, 'completion_tokens_details') ?? get(usage, 'output_tokens_details')
+  const told = {
+    input_audio_tokens: count(get(input, 'audio_tokens')),
+    input_image_tokens: count(get(input, 'image_tokens')),
+    output_audio_tokens: count(get(output, 'audio_tokens')),
+    output_image_tokens: count(get(output, 'image_tokens')),
+    cache_read_tokens: count(get(usage, 'num_cached_tokens')) ?? count(get(usage, 'cached_tokens')),
   }
+  const spoken = Object.entries(told).filter((entry): entry is [string, number] => Boolean(entry[1]))
+  return spoken.length === 0 ? noExtras : Object.fromEntries(spoken)
 }
 
 /** What the vendor bills, in US dollars: OpenRouter a number, Perplexity an object. */
 function costOf(cost: unknown): number | null {
   const usd = isObject(cost) ? get(cost, 'total_cost') : cost
   return typeof usd === 'number' && Number.isFinite(usd) && usd >= 0 ? usd : null
+}
+
+/** xAI bills in ten-billionths of a dollar; its SDKs write such numbers as texts. */
+function ticksOf(ticks: unknown): number | null {
+  const told = typeof ticks === 'string' && /^\d{1,18}$/.test(ticks) ? Number(ticks) : ticks
+  return typeof told === 'number' && Number.isFinite(told) && told >= 0 ? told / 1e10 : null
 }

@@ -1,7 +1,7 @@
 import { memberSpan, spliced, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
 import { type Asked, asked, nothingAsked, positive } from './asking.ts'
 import type { AnswerReader } from './findings.ts'
-import { get, isObject, text } from './json.ts'
+import { count, get, isObject, text } from './json.ts'
 import { meterOf } from './meter.ts'
 import { chatReader } from './openai-chat.ts'
 import { responsesReader } from './openai-responses.ts'
@@ -15,6 +15,12 @@ const routes: readonly Route[] = [
   { method: 'POST', path: '/v1/chat/completions', operation: 'chat', shape: 'chat' },
   { method: 'POST', path: '/v1/responses', operation: 'chat', shape: 'responses' },
   { method: 'GET', path: '/v1/responses/{id}', operation: 'retrieve', shape: 'responses' },
+  // What a cancelled answer came to is told like that of one asked for later, and booked in the same way.
+  { method: 'POST', path: '/v1/responses/{id}/cancel', operation: 'retrieve', shape: 'responses', bodiless: true },
+  { method: 'POST', path: '/v1/responses/compact', operation: 'chat', shape: 'compact' },
+  { method: 'POST', path: '/v1/responses/input_tokens', operation: 'count_tokens', shape: 'count' },
+  // Mistral's: code between a beginning and an end.
+  { method: 'POST', path: '/v1/fim/completions', operation: 'text_completion', shape: 'fim' },
   { method: 'POST', path: '/v1/embeddings', operation: 'embeddings', shape: 'embeddings' },
   { method: 'GET', path: '/v1/models', operation: 'list_models', shape: 'models' },
   { method: 'GET', path: '/v1/models/{id+}', operation: 'get_model', shape: 'models' },
@@ -28,7 +34,7 @@ export const openai: Protocol = {
 
   ask(matched, body, bytes, query) {
     const { route } = matched
-    if (route.method === 'GET') return { ...nothingAsked, stream: /(^|&)stream=true(&|$)/.test(query ?? '') }
+    if (isRead(route)) return { ...nothingAsked, stream: /(^|&)stream=true(&|$)/.test(query ?? '') }
     return askOf(route, body, asked(body, bytes === undefined ? null : twiceIn(bytes, watched)))
   },
 
@@ -37,13 +43,13 @@ export const openai: Protocol = {
   },
 
   withModel: (matched, bytes, model) => ({
-    bytes: matched.route.method === 'GET' ? bytes : withMember(bytes, ['model'], JSON.stringify(model)),
+    bytes: isRead(matched.route) ? bytes : withMember(bytes, ['model'], JSON.stringify(model)),
     upstreamPath: matched.upstreamPath,
   }),
 
   meter: (matched, _ask, head, options) => meterOf(readers[matched.route.shape] ?? modelsReader, head, options),
 
-  conversation: matched => (matched.route.method === 'GET' ? null : (conversations[matched.route.shape] ?? null)),
+  conversation: matched => (isRead(matched.route) ? null : (conversations[matched.route.shape] ?? null)),
 
   refusal: refusal => refusalAnswer(refusal, { error: errorOf(refusal) }),
 
@@ -60,6 +66,9 @@ export const openai: Protocol = {
   }),
 }
 
+/** It says nothing of its own: what it is about stands in the path. */
+const isRead = (route: Route): boolean => route.method === 'GET' || route.bodiless === true
+
 /** What we act on; in a text where one of these stands twice, we and the provider could act on different values. */
 const watched = wanted(
   'model',
@@ -75,12 +84,15 @@ const watched = wanted(
   'tools',
 )
 
+/** What makes a model write nothing. */
+const silent = new Set(['embeddings', 'count'])
+
 function askOf(route: Route, body: unknown, it: Asked): Ask {
   const model = it.model()
   const stream = it.flag('stream')
-  if (route.shape === 'embeddings') return { ...nothingAsked, model, invalid: it.invalid() }
+  if (silent.has(route.shape)) return { ...nothingAsked, model, invalid: it.invalid() }
   const limits =
-    route.shape === 'chat'
+    route.shape === 'chat' || route.shape === 'fim'
       ? [it.whole('max_completion_tokens'), it.whole('max_tokens')]
       : [it.whole('max_output_tokens')]
   const known = limits.filter(limit => limit !== null)
@@ -125,6 +137,9 @@ const embeddingsReader: AnswerReader = {
     found.model = text(get(document, 'model'))
     found.responseId = text(get(document, 'id'))
     takeUsage(found, get(document, 'usage'))
+    // Voyage tells the sum alone, and it is all input.
+    const total = count(get(get(document, 'usage'), 'total_tokens'))
+    if (found.usage !== null && total !== undefined) found.usage = { input_tokens: total, ...found.usage }
     found.recognised = get(document, 'data') !== undefined
     found.ended = true
   },
@@ -144,13 +159,17 @@ const modelsReader: AnswerReader = {
 
 const readers: Readonly<Record<string, AnswerReader>> = {
   chat: chatReader,
+  fim: chatReader,
   responses: responsesReader,
+  compact: responsesReader,
   embeddings: embeddingsReader,
 }
 
 const conversations: Readonly<Record<string, Conversation>> = {
   chat: { turns: chatHistory, read: chatTurn },
   responses: { turns: responsesHistory, read: responsesTurn },
+  // What stands in a history's place from now on ties the run to what it was.
+  compact: { turns: responsesHistory, read: responsesTurn },
 }
 
 /** OpenAI's words; it has no own for a call that is too dear, beyond the one for a quota that is used up. */

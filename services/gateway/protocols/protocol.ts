@@ -41,6 +41,8 @@ export type Route = {
   readonly operation: string
   /** Which body this is, where a protocol has several: `chat`, `responses`, `embeddings`, … */
   readonly shape: string
+  /** There is no body to read. That of a GET never is. */
+  readonly bodiless?: true
 }
 /** `params`: what stood in the braces, decoded. `upstreamPath`: what follows the provider's `baseUrl`, query not included. */
 export type Matched = {
@@ -57,6 +59,8 @@ export type Ask = {
   /** How many answers are asked for at once (OpenAI `n`, Gemini `candidateCount`). */
   readonly choices: number
   readonly previousResponseId: string | null
+  /** What the request is where its route does not tell: one path of Bedrock's is a chat or an embedding by its model. */
+  readonly operation?: string
   /** Why the body cannot be served (not an object, no model, a top-level key twice, …); null where it can. */
   readonly invalid: string | null
 }
@@ -72,7 +76,12 @@ export type Conversation = {
   readonly read: (turn: unknown) => Turn
 }
 
-export type AnswerHead = { readonly status: number; readonly contentType: string }
+/** `header`: an answer's header by its lower-case name. */
+export type AnswerHead = {
+  readonly status: number
+  readonly contentType: string
+  readonly header?: (name: string) => string | null
+}
 
 /**
  * `wholeEvents`: half an event is held back until its other half comes (at most 256 KiB of it), so that after any `push`

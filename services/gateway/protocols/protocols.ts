@@ -1,13 +1,15 @@
 import type { ProtocolName } from '../../../schemas/work.ts'
 import { anthropic } from './anthropic.ts'
+import { bedrock } from './bedrock.ts'
+import { cohere } from './cohere.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
 import type { Matched, Protocol } from './protocol.ts'
 
-export { anthropic, gemini, openai }
+export { anthropic, bedrock, cohere, gemini, openai }
 
 /** Every protocol that the gateway speaks, in the order in which un-prefixed paths are offered to them. */
-export const protocols: readonly Protocol[] = [openai, anthropic, gemini]
+export const protocols: readonly Protocol[] = [openai, anthropic, gemini, bedrock, cohere]
 
 export type Hit = { readonly protocol: Protocol; readonly matched: Matched }
 
