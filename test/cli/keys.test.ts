@@ -22,7 +22,7 @@ function open(t: TestContext) {
 test('a view that follows knows a key when it is made and forgets it when it is revoked', async t => {
   const log = open(t)
   let changes = 0
-  const view = followKeys(log, () => changes++)
+  const view = followKeys(log, { changed: () => changes++ })
   await view.caughtUp
   const { id, key } = await createKey(log, 'researcher')
   await until('the key', () => view.find(hashOfKey(key)) !== undefined)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
@@ -26,8 +27,9 @@ describe('a whole stack', () => {
 
   test('is up within five seconds and says where, with what, and what to try', () => {
     const seconds = Number(/is up after ([\d.]+) s/.exec(stack.stdout())?.[1])
-    // The promise is for a machine of its own; here other suites run beside it.
-    assert.ok(seconds < 10, `${seconds} s`)
+    assert.ok(seconds > 0)
+    // The promise is for a machine that has nothing else to do.
+    if ((os.loadavg()[0] ?? 0) < os.availableParallelism()) assert.ok(seconds < 5, `${seconds} s`)
     const { agentKey, adminToken } = stack.credentials()
     assert.match(gateway, /^http:\/\/127\.0\.0\.1:\d+$/)
     assert.match(stack.told('SQL'), /^http:\/\/127\.0\.0\.1:\d+$/)
