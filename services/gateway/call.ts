@@ -58,7 +58,7 @@ export function fileCall(
       run_source: found.source,
       request_id: also.requestId,
       policy_version: also.policyVersion,
-      operation: route.operation,
+      operation: ask.operation ?? route.operation,
       protocol: door.protocol.name,
       stream: ask.stream,
       ...defined({

@@ -2,7 +2,8 @@ import { type Policy, unrouted } from '../../schemas/policy.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
 import { mayUse } from '../core/access.ts'
 import { matchesAny } from '../core/glob.ts'
-import type { Config, Provider as Configured } from '../io/config.ts'
+import { openSigner } from '../io/aws-signature.ts'
+import type { Config, Provider as Configured, UpstreamProvider } from '../io/config.ts'
 import type { Plan, Policies, Provider, Target } from './policies.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -91,13 +92,13 @@ function providerOf(entry: Configured, upstreams: Upstreams): Provider {
   if (entry.kind === 'simulator') {
     const { name, prices } = entry
     const everywhere = {
-      speaks: () => true,
+      speaks: (protocol: ProtocolName) => simulated.has(protocol),
       protocol: 'openai' as const,
       baseUrl: 'simulator://',
       origin: 'simulator://',
       basePath: '',
     }
-    return { name, prices, ...everywhere, headers: [], upstream: upstreams.simulator, passthrough: [] }
+    return { name, prices, ...everywhere, headers: [], sign: null, upstream: upstreams.simulator, passthrough: [] }
   }
   const url = new URL(entry.baseUrl)
   return {
@@ -108,13 +109,25 @@ function providerOf(entry: Configured, upstreams: Upstreams): Provider {
     origin: url.origin,
     basePath: url.pathname.replace(/\/+$/, ''),
     headers: [...credentials(entry), ...[...entry.headers].flatMap(([name, value]) => [name, value.reveal()])],
+    sign: signing(entry),
     upstream: upstreams.network,
     prices: entry.prices,
     passthrough: entry.passthrough,
   }
 }
 
-function credentials(entry: Extract<Configured, { kind: 'upstream' }>): string[] {
+/** What the built-in provider answers. */
+const simulated = new Set<ProtocolName>(['openai', 'anthropic', 'gemini'])
+
+/** AWS's keys prove a request by a signature, and only where there is no bearer token. */
+function signing(entry: UpstreamProvider): Provider['sign'] {
+  const { aws, region } = entry
+  if (aws === null || region === null) return null
+  const sign = openSigner({ credentials: aws, region, service: 'bedrock' })
+  return async request => ({ ...request, headers: await sign(request) })
+}
+
+function credentials(entry: UpstreamProvider): string[] {
   const key = entry.apiKey?.reveal()
   if (key === undefined) return []
   switch (entry.protocol) {

@@ -36,7 +36,8 @@ export function doorOf(
   const inner = slash < 0 ? '/' : path.slice(slash)
   const pinned =
     provider.name === 'simulator' ? matchRoute(method, inner, version) : matchPinned(provider.protocol, method, inner)
-  if (pinned !== null) return { ...pinned, method, pinned: provider, query: upstreamQuery }
+  if (pinned !== null && provider.speaks(pinned.protocol.name))
+    return { ...pinned, method, pinned: provider, query: upstreamQuery }
   if (provider.passthrough.includes(`${method} ${inner}`)) {
     const protocol = protocols.find(protocol => protocol.name === provider.protocol) ?? openai
     return { method, protocol, matched: passthrough(provider, inner), pinned: provider, query: upstreamQuery }

@@ -136,7 +136,7 @@ export function attempt(options: TryOptions): Promise<Try> {
           })
         }
         const contentType = headerOf(headers, 'content-type') ?? ''
-        meter = options.meter({ status: code, contentType })
+        meter = options.meter({ status: code, contentType, header: name => headerOf(headers, name) })
         if (code < 300 && (options.stream || contentType.includes('event-stream'))) beginStream()
       },
       data(chunk) {

@@ -44,9 +44,11 @@ export function openForwarding(options: { readonly random?: () => number; readon
     for (let at = 0; ; ) {
       const target = line[at]
       if (target === undefined) throw new Error('a plan has at least one target')
+      const { sign, upstream } = target.provider
+      const request = out.request(target)
       const last = await attempt({
-        upstream: target.provider.upstream,
-        request: out.request(target),
+        upstream,
+        request: sign === null ? request : await sign(request),
         client,
         stream: out.stream,
         meter: head => out.meter(target, head),

@@ -1,7 +1,7 @@
 import type { Price } from '../../schemas/provider.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
 import type { Retry, Weighted } from '../core/plan.ts'
-import type { Upstream } from './upstream.ts'
+import type { Upstream, UpstreamRequest } from './upstream.ts'
 
 /** The policy as the pipeline asks it: compiled once from the configuration, immutable, replaced as a whole. */
 export type Policies = {
@@ -28,6 +28,8 @@ export type Provider = {
   readonly basePath: string
   /** Name, value, …: the provider's own credentials among them. */
   readonly headers: readonly string[]
+  /** Adds what proves the request to be ours, where that depends on the request itself. */
+  readonly sign: ((request: UpstreamRequest) => Promise<UpstreamRequest>) | null
   readonly upstream: Upstream
   /** USD per million tokens by model glob, the first that matches counts. */
   readonly prices: ReadonlyMap<string, Price>

@@ -23,6 +23,7 @@ export type Bound = Cost & { readonly inputPicoUsd: number; readonly outputPicoU
 export type PricedProvider = {
   readonly name: string
   readonly baseUrl: string
+  readonly protocol?: string
   /** By glob, the first that matches counts. */
   readonly prices: ReadonlyMap<string, Price>
 }
@@ -92,7 +93,7 @@ export function openPrices(): Prices {
       }
       if (call.wireCostUsd !== null) return { costNanoUsd: nanoFromUsd(call.wireCostUsd), priceVersion: 'wire' }
       if (names.length === 0) return null
-      const listed = table.find({ name: provider.name, baseUrl: provider.baseUrl, models: names }, call.at)
+      const listed = table.find(soughtOf(provider, names), call.at)
       const tariff = listed === null ? null : tariffIn(listed)
       if (listed === null || tariff === null) return null
       const cost = counts(tariff, extras) ? costOf(tariff, usage, extras) : costByTable(listed, tariff, usage, extras)
@@ -104,8 +105,7 @@ export function openPrices(): Prices {
       const { provider } = call
       const names = namesOf(null, call.modelRequested)
       const own = configuredFor(provider.prices, names)
-      const listed =
-        own !== null ? null : table.find({ name: provider.name, baseUrl: provider.baseUrl, models: names }, call.at)
+      const listed = own !== null ? null : table.find(soughtOf(provider, names), call.at)
       const tariff = own?.tariff ?? (listed === null ? null : tariffIn(listed))
       if (tariff === null) return null
       return {
@@ -117,6 +117,13 @@ export function openPrices(): Prices {
     },
   }
 }
+
+const soughtOf = ({ name, baseUrl, protocol }: PricedProvider, models: readonly string[]) => ({
+  name,
+  baseUrl,
+  models,
+  ...(protocol === undefined ? {} : { protocol }),
+})
 
 const none = Symbol('none')
 const gratis = configuredTariff({ input: 0, output: 0 }) ?? none

@@ -20,6 +20,9 @@ export type Queued = {
   forget(agent: string, responseId: string): void
 }
 
+/** How an answer ends for which a provider may bill nothing. */
+const unbilled = new Set(['cancelled', 'failed', 'incomplete'])
+
 /** Far more than any fleet has in the background at once; what falls out is booked by nobody and stays `queued`. */
 const waiting = 50_000
 
@@ -44,8 +47,9 @@ export function openQueued(): Queued {
       if (call.base.operation !== 'retrieve') return null
       const id = settled.reading?.responseId ?? call.door.matched.params['id'] ?? ''
       const known = queued.get(nameOf(call.base.agent, id))
-      if (known === undefined || settled.reading === null || settled.reading.queued || settled.reading.usage === null)
-        return 'poll'
+      const { reading } = settled
+      if (known === undefined || reading === null || reading.queued) return 'poll'
+      if (reading.usage === null && !unbilled.has(reading.finishReason ?? '')) return 'poll'
       queued.delete(nameOf(call.base.agent, id))
       const { type, response_id, model, ...base } = known
       return base

@@ -2,10 +2,13 @@ import type { Refusal } from './protocols/protocol.ts'
 
 /** Every refusal and fault that a client can be told, with its code and status, in one place. */
 export const refusals = {
-  unauthenticated: (): Refusal => ({
+  unauthenticated: (authorization?: string): Refusal => ({
     code: 'unauthenticated',
     status: 401,
-    message: 'No valid Sluice key: send one that `sluice keys create --agent <name>` printed as the API key.',
+    // A signature cannot be checked by whoever does not have the secret that it was made with.
+    message: authorization?.startsWith('AWS4-')
+      ? 'AWS signatures are not accepted here: send a Sluice key as the bearer token (AWS_BEARER_TOKEN_BEDROCK).'
+      : 'No valid Sluice key: send one that `sluice keys create --agent <name>` printed as the API key.',
   }),
   noSuchRoute: (method: string, path: string): Refusal => ({
     code: 'not_found',

@@ -1,6 +1,8 @@
 import type { Price, ProviderEntry } from '../../schemas/provider.ts'
 import { Secret } from '../../schemas/secret.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
+import type { AwsCredentials } from './aws-signature.ts'
+import { awsIn, regionFor } from './config-aws.ts'
 import type { Environment } from './config-resolve.ts'
 import { type ConfigText, type Problem, pathText } from './config-text.ts'
 import { vendors } from './config-vendors.ts'
@@ -14,6 +16,8 @@ export type UpstreamProvider = {
   readonly baseUrl: string
   readonly apiKey: Secret | null
   readonly region: string | null
+  /** What requests are signed with, where there is no `apiKey` and the protocol is Bedrock's; then there is a region. */
+  readonly aws: AwsCredentials | null
   readonly headers: ReadonlyMap<string, Secret>
   /** Globs of the models that this provider is asked for where no route names them; empty: none by itself. */
   readonly models: readonly string[]
@@ -50,9 +54,18 @@ export function providersOf(
   for (const [name, entry] of entries) {
     const vendor = vendors.find(vendor => vendor.name === name)
     const protocol = entry.protocol ?? vendor?.protocol
-    const baseUrl = entry.baseUrl ?? vendor?.baseUrl
-    const lacks = protocol === undefined ? 'protocol' : baseUrl == null ? 'baseUrl' : null
-    if (lacks !== null || protocol === undefined || baseUrl == null) {
+    const bedrock = protocol === 'bedrock'
+    const region = bedrock ? regionFor(entry, env) : (entry.region ?? null)
+    const baseUrl = entry.baseUrl ?? vendor?.baseUrl ?? (bedrock && region !== null ? bedrockUrl(region) : null)
+    const apiKey = entry.apiKey ?? keyOf(vendor?.keys ?? (bedrock ? bedrockKeys : []), env)
+    const aws = bedrock && apiKey === null ? awsIn(env) : null
+    if (bedrock && region === null && (baseUrl === null || aws !== null)) {
+      const message = 'has no region; it may also stand in AWS_REGION'
+      problems.push({ ...text.keyPlace(['providers'], name), path: pathText(['providers', name]), message })
+      continue
+    }
+    const lacks = protocol === undefined ? 'protocol' : baseUrl === null ? 'baseUrl' : null
+    if (lacks !== null || protocol === undefined || baseUrl === null) {
       const message = `has no ${lacks}; only known vendors (${vendors.map(known => known.name).join(', ')}) bring theirs`
       problems.push({ ...text.keyPlace(['providers'], name), path: pathText(['providers', name]), message })
       continue
@@ -62,8 +75,9 @@ export function providersOf(
       name,
       protocol,
       baseUrl: baseUrl.replace(/\/+$/, ''),
-      apiKey: entry.apiKey ?? keyOf(vendor?.keys ?? [], env),
-      region: entry.region ?? null,
+      apiKey,
+      region,
+      aws,
       headers: entry.headers,
       models: entry.models ?? vendor?.models ?? [],
       prices: entry.prices,
@@ -74,11 +88,27 @@ export function providersOf(
     const apiKey = keyOf(vendor.keys, env)
     if (apiKey === null || vendor.baseUrl === null || found.has(vendor.name)) continue
     const { name, protocol, baseUrl, models } = vendor
-    const bare = { region: null, headers: new Map(), prices: new Map(), passthrough: [] }
+    const bare = { region: null, aws: null, headers: new Map(), prices: new Map(), passthrough: [] }
     found.set(name, { kind: 'upstream', name, protocol, baseUrl, apiKey, models, ...bare })
   }
+  const bedrock = bedrockIn(env)
+  if (bedrock !== null && !found.has('bedrock')) found.set('bedrock', bedrock)
   return { found, problems }
 }
+
+/** AWS's own variables: a region, and a bearer token or keys to sign with. */
+function bedrockIn(env: Environment): UpstreamProvider | null {
+  const region = regionFor({}, env)
+  const apiKey = keyOf(bedrockKeys, env)
+  const aws = apiKey === null ? awsIn(env) : null
+  if (region === null || (apiKey === null && aws === null)) return null
+  const bare = { models: [], headers: new Map(), prices: new Map(), passthrough: [] }
+  const baseUrl = bedrockUrl(region)
+  return { kind: 'upstream', name: 'bedrock', protocol: 'bedrock', baseUrl, apiKey, region, aws, ...bare }
+}
+
+const bedrockUrl = (region: string) => `https://bedrock-runtime.${region}.amazonaws.com`
+const bedrockKeys = vendors.find(vendor => vendor.name === 'bedrock')?.keys ?? []
 
 const keyOf = (names: readonly string[], env: Environment): Secret | null => {
   const value = names.map(name => env[name]?.trim()).find(value => value !== undefined && value !== '')

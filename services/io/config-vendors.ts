@@ -55,6 +55,8 @@ export const vendors: readonly Vendor[] = [
     keys: ['COHERE_API_KEY', 'CO_API_KEY'],
     models: ['command-*', 'embed-*', 'c4ai-*'],
   },
+  // Its address is its region's.
+  { name: 'bedrock', protocol: 'bedrock', baseUrl: null, keys: ['AWS_BEARER_TOKEN_BEDROCK'], models: [] },
   openai('groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY'),
   openai('mistral', 'https://api.mistral.ai/v1', 'MISTRAL_API_KEY', [
     'mistral-*',
@@ -75,6 +77,7 @@ export const vendors: readonly Vendor[] = [
   openai('perplexity', 'https://api.perplexity.ai', 'PERPLEXITY_API_KEY', ['sonar*']),
   openai('zai', 'https://api.z.ai/api/paas/v4', 'ZAI_API_KEY', ['glm-*']),
   openai('huggingface', 'https://router.huggingface.co/v1', 'HF_TOKEN'),
+  openai('voyageai', 'https://api.voyageai.com/v1', 'VOYAGE_API_KEY', ['voyage-*']),
   openai('azure', null, 'AZURE_OPENAI_API_KEY'),
   openai('ollama', 'http://127.0.0.1:11434/v1', 'OLLAMA_API_KEY'),
   openai('vllm', 'http://127.0.0.1:8000/v1', 'VLLM_API_KEY'),

@@ -5,7 +5,13 @@ import { LRUCache } from 'lru-cache'
 export const tableVersion = 'genai-prices@0.1.8'
 
 /** Whom to look for. `models`: the names a call goes by, the best one first. */
-export type Sought = { readonly name: string; readonly baseUrl: string; readonly models: readonly string[] }
+export type Sought = {
+  readonly name: string
+  readonly baseUrl: string
+  /** Some protocols are one vendor's alone. */
+  readonly protocol?: string
+  readonly models: readonly string[]
+}
 
 export type Listed = {
   readonly model: string
@@ -26,7 +32,7 @@ export function openPriceTable(): PriceTable {
   const known = new LRUCache<string, Entry | typeof unlisted>({ max: 2_000 })
   return {
     find(sought, at) {
-      const key = `${sought.name}\n${sought.baseUrl}\n${sought.models.join('\n')}`
+      const key = `${sought.name}\n${sought.baseUrl}\n${sought.protocol}\n${sought.models.join('\n')}`
       let entry = known.get(key)
       if (entry === undefined) {
         entry = resolve(sought) ?? unlisted
@@ -74,14 +80,17 @@ class Entry {
 }
 
 /**
- * The provider is found by its address, which cannot lie; else by the name it was given; else by the model's name, and by
- * the vendor that stands before the model's name. A provider found without the model is passed over.
+ * The provider is found by its address, which cannot lie; else by the name it was given; else by its protocol; else by the
+ * model's name, and by the vendor that stands before the model's name. A provider found without the model is passed over.
  */
 function resolve(sought: Sought): Entry | null {
   const models = sought.models.flatMap(spellings)
   const providers: (Provider | null | undefined)[] = [
     guarded(() => findProvider({ providerApiUrl: sought.baseUrl })),
     guarded(() => findProvider({ providerId: sought.name })),
+    ...oneVendors
+      .filter(vendor => vendor === sought.protocol)
+      .map(vendor => guarded(() => findProvider({ providerId: vendor }))),
     ...models.map(model => guarded(() => findProvider({ modelId: model }))),
   ]
   for (const provider of providers)
@@ -95,6 +104,9 @@ function resolve(sought: Sought): Entry | null {
   }
   return null
 }
+
+/** Protocols that nobody else speaks. */
+const oneVendors = ['bedrock', 'cohere']
 
 function listed(providerId: string, model: string): Entry | null {
   const found = guarded(() => calcPrice(nothing, model, { providerId }))

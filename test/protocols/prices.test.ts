@@ -114,6 +114,28 @@ test('a provider is found by its address, its name, or the model', () => {
   assert.equal(costOf({ model: 'brand-new', modelRequested: 'gpt-4o-mini' }), costOf(), 'the name asked for helps out')
 })
 
+test('Bedrock’s models are found by their ids, with regions before them and in ARNs that name them', () => {
+  const at = (model: string, address = 'https://bedrock-runtime.us-east-1.amazonaws.com', name = 'bedrock') =>
+    prices.priceOf({
+      ...call({ name, baseUrl: address, model: null, modelRequested: model }),
+      provider: { name, baseUrl: address, protocol: 'bedrock', prices: new Map() },
+    })?.costNanoUsd ?? null
+  const id = 'anthropic.claude-sonnet-4-5-20250929-v1:0'
+  const regional = at(`us.${id}`)
+  assert.equal(regional, 100 * 3300 + 50 * 16_500)
+  assert.equal(at(`eu.${id}`), regional)
+  assert.equal(at(`global.${id}`), 100 * 3000 + 50 * 15_000)
+  assert.equal(at(`arn:aws:bedrock:us-east-1:000000000000:inference-profile/us.${id}`), regional)
+  assert.equal(at(`us.${id}`, 'http://127.0.0.1:9', 'work'), regional, 'by the protocol alone')
+  assert.equal(at('arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abc'), null, 'nobody knows')
+})
+
+test('Cohere is paid for what it bills, whatever it had in its cache', () => {
+  const usage = { input_tokens: 41, output_tokens: 25, cache_read_tokens: 1440 }
+  const cohere = { name: 'cohere', baseUrl: 'https://api.cohere.com', model: null }
+  assert.equal(costOf({ ...cohere, modelRequested: 'command-r7b-12-2024', usage }), Math.round(41 * 37.5 + 25 * 150))
+})
+
 test('a price that depends on the hour is that of the hour, in whatever order hours are asked for', () => {
   const at = (hour: number) =>
     costOf({
