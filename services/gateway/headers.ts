@@ -28,6 +28,10 @@ const keptFromProvider = new Set([
   'x-goog-api-key',
   'api-key',
   'cookie',
+  // What a client has signed with credentials of its own is void once the request is made anew.
+  'x-amz-date',
+  'x-amz-content-sha256',
+  'x-amz-security-token',
   // We read the answer while it passes; what comes unencoded need not be decoded.
   'accept-encoding',
   // Who works here is none of the provider's business, and baggage is a leak by design.
