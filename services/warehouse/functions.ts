@@ -48,7 +48,7 @@ const single = `
   colorOKLABToSRGB colorOKLCHToSRGB colorSRGBToOKLAB colorSRGBToOKLCH
   blockNumber blockSerializedSize blockSize rowNumberInAllBlocks rowNumberInBlock
   runningAccumulate runningConcurrency runningDifference runningDifferenceStartingWithFirstValue neighbor
-  finalizeAggregation initializeAggregation
+  finalizeAggregation
   currentDatabase currentSchemas currentUser currentRoles enabledRoles defaultRoles currentProfiles enabledProfiles
   defaultProfiles authenticatedUser connectionId currentQueryID queryID initialQueryID initialQueryStartTime
   displayName hostName version revision uptime globalVariable shardCount shardNum
@@ -62,11 +62,15 @@ const single = `
   parseTimeDelta partitionId throwIf toColumnTypeName toTypeName transform variantElement variantType visibleWidth
 `
 
-/** In a computing category and yet not: they write any format, also those that read a template or a schema file. */
-const exceptions = ['formatRow', 'formatRowNoNewline']
+/**
+ * In a computing category and yet not: the first two write any format, also those that read a template or a schema
+ * file; the others take an aggregate function as text and evaluate what stands in its parentheses, out of sight of
+ * every reader of the statement (`arrayReduce('groupConcat(file(…))', …)`).
+ */
+const exceptions = ['formatRow', 'formatRowNoNewline', 'arrayReduce', 'arrayReduceInRanges', 'initializeAggregation']
 
-/** Aggregates that look at the process instead of at rows. */
-const refusedAggregates = ['flameGraph']
+/** Aggregates that look at the process, or read a codec's definition, instead of at rows. */
+const refusedAggregates = ['flameGraph', 'estimateCompressionRatio']
 
 /** What the parser makes of syntax and the engine's list does not name. */
 const syntax = ['lambda', 'exists', 'grouping', 'untuple']

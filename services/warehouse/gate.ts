@@ -3,6 +3,7 @@ import type { Connection } from './engine.ts'
 import { QueryException, refusal } from './exception.ts'
 import type { Functions } from './functions.ts'
 import { judgeShow } from './gate-show.ts'
+import { denied, judgeText } from './gate-text.ts'
 import { isMark, isWord, type Statement } from './statement.ts'
 
 /**
@@ -18,9 +19,6 @@ export type Gate = {
 }
 
 const openings = new Set(['SELECT', 'WITH', 'FROM', '(', 'SHOW', 'DESCRIBE', 'DESC', 'EXPLAIN', 'EXISTS'])
-/** INTO OUTFILE writes a file wherever it stands, also behind EXPLAIN. */
-const fileWords = new Set(['OUTFILE', 'INFILE'])
-
 const nodeKinds = new Set(
   `SelectWithUnionQuery SelectQuery SelectIntersectExceptQuery ExpressionList Identifier TableIdentifier Function
    Literal Asterisk QualifiedAsterisk ColumnsTransformerList ColumnsExceptTransformer ColumnsReplaceTransformer
@@ -34,10 +32,11 @@ const nodeKinds = new Set(
 const explains = new Set(['PLAN', 'AST', 'SYNTAX', 'QUERY TREE', 'PIPELINE', 'ESTIMATE'].map(kind => `EXPLAIN ${kind}`))
 explains.add('EXPLAIN')
 
-/** They make rows out of numbers or of what stands in them; the subquery of `view` is judged like any other. */
-const tableFunctions = new Set(
-  'numbers numbers_mt zeros zeros_mt generateseries generate_series values view'.split(' '),
-)
+/**
+ * They make rows out of numbers; the subquery of `view` is judged like any other. Not `values`: its columns are text,
+ * and a column can be `ALIAS file(…)`.
+ */
+const tableFunctions = new Set('numbers numbers_mt zeros zeros_mt generateseries generate_series view'.split(' '))
 
 /** What describes the engine and our tables. Nothing that shows other statements, paths, hosts or passwords. */
 const systemTables = new Set(
@@ -60,7 +59,7 @@ export async function judge(
       'Cannot execute query in readonly mode. An analyst may SELECT, SHOW, DESCRIBE and EXPLAIN',
     )
   }
-  judgeTokens(gate, statement, params)
+  judgeText(gate.functions, statement, params)
   const { statementCount, queryClass } = await connection.classify(statement.text)
   // A text that does not parse goes on: to be explained is to be told why, and nothing of it is run.
   if (statementCount > 1) throw refusal('SYNTAX_ERROR', 'Syntax error (Multi-statements are not allowed)')
@@ -69,34 +68,6 @@ export async function judge(
   const tree = parseAst(await explain(connection, statement.text))
   if (tree === undefined) throw denied('this statement')
   await judgeTree(gate, connection, statement, nodesOf(tree))
-}
-
-const denied = (what: string): QueryException =>
-  refusal(
-    'ACCESS_DENIED',
-    `analyst: Not enough privileges. To execute this query, it's necessary to have access to ${what}`,
-  )
-
-function judgeTokens(gate: Gate, { doubt, tokens }: Statement, params: ReadonlyMap<string, string>): void {
-  if (doubt !== undefined) throw refusal('SYNTAX_ERROR', `Syntax error: an analyst's statement may not have ${doubt}`)
-  for (const [index, token] of tokens.entries()) {
-    if (token.kind !== 'word' && token.kind !== 'name') continue
-    if (token.kind === 'word' && fileWords.has(token.value.toUpperCase())) {
-      throw refusal('READONLY', `Cannot execute query in readonly mode. ${token.value.toUpperCase()} is not allowed`)
-    }
-    // The tree is read by lines.
-    if (hasControl(token.value)) throw denied('a name with control characters')
-    const before = tokens[index - 1]
-    const holder = tokens[index - 2]
-    const member = isMark(before, '.') && holder !== undefined && (holder.kind === 'word' || holder.kind === 'name')
-    const substitution = isMark(before, '{') && isMark(tokens[index + 1], ':')
-    if (substitution && isWord(tokens[index + 2], 'IDENTIFIER')) {
-      const value = params.get(token.value) ?? ''
-      if (!/^[\w. -]*$/.test(value)) throw denied(`an identifier like the parameter '${token.value}'`)
-    }
-    // A name is enough to call a function: arrayMap(file, …), * APPLY(file).
-    if (!member && !substitution && gate.functions.refused(token.value)) throw denied(`the function '${token.value}'`)
-  }
 }
 
 /** The engine's parse; positions in its errors are brought back to the statement as it was sent. */
@@ -178,9 +149,4 @@ async function judgeFunction(gate: Gate, connection: Connection, { name, parent 
 function hasOwnSettings({ tokens }: Statement): boolean {
   const query = tokens.findIndex(token => isWord(token, 'SELECT') || isWord(token, 'WITH') || isMark(token, '('))
   return tokens.slice(0, Math.max(query, 0)).some(token => isMark(token, '='))
-}
-
-function hasControl(text: string): boolean {
-  for (let index = 0; index < text.length; index += 1) if (text.charCodeAt(index) < 32) return true
-  return false
 }

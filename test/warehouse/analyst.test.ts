@@ -109,6 +109,9 @@ const legitimate: readonly (readonly [query: string, answer?: string, settings?:
     'SELECT tuple(1, 2), map(1, 2), array(1), (SELECT max(offset) FROM calls), EXISTS(SELECT 1), greatest(1, 2), round(1.5), cityHash64(1), generateUUIDv4() != generateUUIDv4()',
   ],
   ["SELECT * EXCEPT (labels, tags), COLUMNS('^t') APPLY(toString) FROM calls LIMIT 1"],
+  ['SELECT COLUMNS(latency_ms, offset) APPLY(quantile(0.9)), COLUMNS(offset) APPLY max FROM calls'],
+  ['SELECT * EXCEPT (labels, tags) APPLY toString APPLY(length) FROM calls LIMIT 1'],
+  ['SELECT apply, apply - 1 FROM (SELECT 1 AS apply)', '1\t0\n'],
   ['SELECT * REPLACE (upper(tool) AS tool) FROM calls LIMIT 1'],
   [
     'SELECT toStartOfInterval(ts, INTERVAL 5 MINUTE) AS t, count() FROM calls GROUP BY t ORDER BY t WITH FILL STEP INTERVAL 5 MINUTE LIMIT 3',
@@ -126,7 +129,6 @@ const legitimate: readonly (readonly [query: string, answer?: string, settings?:
   ],
   ['SELECT count() FROM {t:Identifier}', '1000\n', { param_t: 'calls' }],
   ['SELECT sum(number) FROM numbers(10)', '45\n'],
-  ["SELECT * FROM values('a UInt8, b String', (1, 'x'))", '1\tx\n'],
   ['SELECT * FROM generate_series(1, 3)', '1\n2\n3\n'],
   ['SELECT count() FROM view(SELECT * FROM calls)', '1000\n'],
   [
@@ -255,6 +257,14 @@ const attacks = (): readonly (readonly [query: string, settings?: Record<string,
   [`SELECT * FROM fileCluster('x', '${secret}')`],
   [`SELECT * FROM view(SELECT * FROM file('${secret}'))`],
   [`SELECT * FROM values('a String', file('${secret}'))`],
+  // Text that the engine takes for code.
+  [`SELECT b FROM values('a String, b String ALIAS file(''${secret}'')', ('x'))`],
+  [`SELECT arrayReduce('groupConcat(file(\\'${secret}\\'))', ['a', 'b'])`],
+  [`SELECT arrayReduce(concat('groupConcat(fi', 'le(\\'${secret}\\'))'), ['a', 'b'])`],
+  [`SELECT arrayReduceInRanges('groupConcat(file(\\'${secret}\\'))', [(1, 2)], ['a', 'b'])`],
+  [`SELECT arrayMap(arrayReduce, ['groupConcat(file(\\'${secret}\\'))'], [['a', 'b']])`],
+  [`SELECT finalizeAggregation(initializeAggregation('groupConcatState(file(\\'${secret}\\'))', 'a'))`],
+  [`SELECT CAST(unhex('00'), 'AggregateFunction(groupConcat(file(\\'${secret}\\')), String)')`],
   [`SELECT * FROM sqlite('${secret}', 't')`],
   [`SELECT * FROM executable('cat ${secret}', 'CSV', 's String')`],
   [`SELECT * FROM iceberg('${scratch}')`],
@@ -284,6 +294,15 @@ const attacks = (): readonly (readonly [query: string, settings?: Record<string,
   ["SELECT AIGenerate('x', 'y')"],
   // Round the list of tables.
   ["SELECT * FROM merge('other', '.*')"],
+  [`SELECT COLUMNS('agent') APPLY(x -> x IN other.secrets) FROM calls`],
+  [`SELECT COLUMNS('agent') APPLY((x) -> x IN other.secrets) FROM calls`],
+  [`SELECT COLUMNS('agent') APPLY x -> x IN other.secrets FROM calls`],
+  [`SELECT COLUMNS('agent') APPLY(quantile(1 IN other.secrets)) FROM calls`],
+  [`SELECT COLUMNS('agent') APPLY quantile(1 IN other.secrets) FROM calls`],
+  [`SELECT COLUMNS('agent') APPLY(quantile(0.5, x -> x IN other.secrets)) FROM calls`],
+  [`SELECT * REPLACE (agent IN other.secrets AS agent) FROM calls`],
+  [`SELECT sum(1) OVER (ORDER BY agent IN other.secrets) FROM calls`],
+  [`SELECT agent FROM calls ORDER BY agent WITH FILL FROM (agent IN other.secrets)`],
   ['SELECT * FROM other.secrets'],
   ['SELECT * FROM "other"."secrets"'],
   ['SELECT * FROM other . secrets'],
@@ -386,6 +405,41 @@ const attacks = (): readonly (readonly [query: string, settings?: Record<string,
   ['SELECT 1 AS x FORMAT JSON SETTINGS max_threads = 1'],
 ]
 
+/** Everywhere an expression can stand; `?` is the expression. */
+const places = `
+SELECT ? FROM calls | SELECT 1 AS x, ? AS y | SELECT * FROM calls WHERE ? | SELECT * FROM calls PREWHERE ? | SELECT 1 FROM calls HAVING ?
+SELECT agent FROM calls GROUP BY agent, ? | SELECT agent FROM calls GROUP BY GROUPING SETS ((agent), (?)) | SELECT agent FROM calls GROUP BY agent WITH ROLLUP HAVING ?
+SELECT agent FROM calls ORDER BY ? DESC NULLS LAST COLLATE 'en' | SELECT offset FROM calls ORDER BY offset WITH FILL FROM ? TO 5 STEP 1
+SELECT offset FROM calls ORDER BY offset WITH FILL STEP ? | SELECT offset FROM calls ORDER BY offset WITH FILL STALENESS ?
+SELECT offset, agent FROM calls ORDER BY offset WITH FILL INTERPOLATE (agent AS ?) | SELECT agent FROM calls LIMIT ? | SELECT agent FROM calls LIMIT 1 OFFSET ?
+SELECT agent FROM calls LIMIT 1 BY ? | SELECT agent FROM calls SAMPLE 1 LIMIT ? | SELECT DISTINCT ON (?) agent FROM calls | SELECT TOP 5 ? FROM calls
+SELECT agent FROM calls QUALIFY ? | SELECT sum(offset) OVER (PARTITION BY ?) FROM calls | SELECT sum(offset) OVER (ORDER BY ?) FROM calls
+SELECT sum(offset) OVER (ORDER BY offset ROWS BETWEEN ? PRECEDING AND CURRENT ROW) FROM calls | SELECT sum(offset) OVER w FROM calls WINDOW w AS (PARTITION BY ?)
+SELECT x FROM calls ARRAY JOIN [?] AS x | SELECT x FROM calls LEFT ARRAY JOIN chain AS c, [?] AS x | SELECT 1 FROM calls a JOIN calls b ON a.agent = b.agent AND ?
+SELECT 1 FROM calls a, calls b WHERE ? | SELECT CASE WHEN ? THEN 1 ELSE 2 END FROM calls | SELECT CASE agent WHEN 'a' THEN ? END FROM calls | SELECT if(?, 1, 2) FROM calls
+SELECT ? ? 1 : 2 FROM calls | SELECT [?] FROM calls | SELECT (?, 1) FROM calls | SELECT map('a', ?) FROM calls | SELECT arrayMap(x -> ?, [1]) FROM calls
+SELECT CAST(? AS String) FROM calls | SELECT (?)::String FROM calls | SELECT NOT ? FROM calls | SELECT 1 BETWEEN 0 AND ? FROM calls | SELECT agent LIKE toString(?) FROM calls
+SELECT quantile(?)(offset) FROM calls | SELECT sumIf(offset, ?) FROM calls | SELECT sum(offset) FILTER (WHERE ?) FROM calls | SELECT count(DISTINCT ?) FROM calls
+SELECT * REPLACE (? AS agent) FROM calls | SELECT COLUMNS(agent) APPLY(x -> ?) FROM calls | SELECT COLUMNS(agent) APPLY x -> ? FROM calls | SELECT COLUMNS(agent) APPLY(quantile(?)) FROM calls
+WITH ? AS y SELECT y FROM calls | WITH c AS (SELECT ? FROM calls) SELECT * FROM c | WITH (SELECT ? FROM calls) AS y SELECT y | WITH x -> ? AS f SELECT f(1) FROM calls
+SELECT * FROM (SELECT ? FROM calls) | SELECT (SELECT ? FROM calls LIMIT 1) | SELECT EXISTS(SELECT ? FROM calls) | SELECT 1 IN (SELECT ? FROM calls)
+SELECT 1 UNION ALL SELECT ? FROM calls | SELECT 1 INTERSECT SELECT ? FROM calls | SELECT * FROM view(SELECT ? FROM calls) | SELECT * FROM numbers(?)
+SELECT * FROM of_agent(agent = toString(?)) | SELECT INTERVAL ? DAY | SELECT EXTRACT(YEAR FROM toDate(?)) | SELECT substring('a' FROM ? FOR 1) | SELECT trim(BOTH toString(?) FROM 'a')
+SELECT chain[?] FROM calls | SELECT dateDiff('day', now(), toDateTime(?)) | SELECT now() + INTERVAL toUInt8(?) DAY | SELECT x.1 FROM (SELECT (?, 1) AS x FROM calls)
+SELECT 1 SETTINGS output_format_json_quote_64bit_integers = ? | EXPLAIN SELECT ? FROM calls | EXPLAIN QUERY TREE SELECT ? FROM calls | EXPLAIN SYNTAX SELECT ? FROM calls
+EXPLAIN PIPELINE SELECT ? FROM calls | EXPLAIN AST SELECT ? FROM calls | DESCRIBE (SELECT ? FROM calls) | SHOW TABLES WHERE ? | SHOW TABLES LIKE ? | SHOW TABLES LIMIT ? | SHOW COLUMNS FROM calls WHERE ?
+`
+  .split(/[|\n]/)
+  .map(place => place.trim())
+  .filter(place => place !== '')
+
+const forbidden = () => [
+  `file('${secret}') = '1'`,
+  `'${secretText}' IN other.secrets`,
+  `(SELECT count() FROM other.secrets) = 1`,
+  `arrayExists(file, ['${secret}'])`,
+]
+
 /** Syntax, readonly, access, table function by readonly, own doubts. Never 0, never another's success. */
 const refusals = ['62', '164', '497', '36', '60']
 
@@ -427,6 +481,19 @@ test('a new engine brings no function that nobody judged', async () => {
     'SELECT count(), groupBitXor(cityHash64(name, categories, alias_to)) FROM system.functions FORMAT TSV',
   )
   assert.equal(text.trim(), '1825\t2877494409085973321')
+})
+
+test('no place in a statement is out of sight', async () => {
+  for (const place of places) {
+    const harmless = await ask(place.replaceAll('?', "(agent = '1')"))
+    for (const expression of forbidden()) {
+      const query = place.replaceAll('?', `(${expression})`)
+      const got = await ask(query)
+      assert.ok(['497', '164', '62', '467'].includes(got.code ?? ''), `${query} was answered ${got.status} ${got.text}`)
+      // 467: a setting's value that is none. A syntax error proves nothing, unless the harmless expression is one there as well.
+      assert.ok(got.code !== '62' || harmless.code === '62', `${query} ${got.text}`)
+    }
+  }
 })
 
 test('every attack is refused and leaves nothing', async () => {
