@@ -6,7 +6,7 @@ import { allDoors, type DoorSample, doors } from '../support/doors.ts'
 import { type Expected, evils } from '../support/evils.ts'
 import { type Answer, send, sse, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { startUpstream } from '../support/upstream.ts'
-import { honest } from '../support/upstream-lies.ts'
+import { answerHonestly, doorAt } from '../support/upstream-lies.ts'
 
 /** Long enough for an honest answer on a busy machine, short enough to wait for many times. */
 const timeoutMs = 500
@@ -22,9 +22,7 @@ test('whatever an upstream does, a client hears it in its own protocol, and one 
   for (const evil of evils) {
     up.always(request => {
       const stream = /"stream":true|streamGenerate/.test(request.path + request.body)
-      const door = doors.find(door => request.path.endsWith(door.path(stream).replace(/^\/v1(?!beta|\/messages)/, '')))
-      assert.ok(door, request.path)
-      return evil.reply(door, stream, elsewhere.origin)
+      return evil.reply(doorAt(request.path, stream), stream, elsewhere.origin)
     })
     await Promise.all(
       doors.flatMap(door =>
@@ -40,9 +38,7 @@ test('whatever an upstream does, a client hears it in its own protocol, and one 
     )
   }
   assert.equal(elsewhere.arrived.length, 0, 'a redirect was followed')
-  up.always(request =>
-    honest(doors.find(door => door.name === 'chat' && request.path.includes('chat')) ?? doors[0]!, false),
-  )
+  answerHonestly(up)
   assert.equal((await call(gateway, doors[0]!, false, 'afterwards')).status, 200)
 
   const rows = completed(await gateway.facts(events => completed(events).length > told.length))

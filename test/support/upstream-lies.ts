@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib'
-import type { DoorSample } from './doors.ts'
+import { type DoorSample, doors } from './doors.ts'
+import type { ScriptedUpstream } from './upstream.ts'
 import type { Reply } from './upstream-replies.ts'
 
 /** Replies that are written byte for byte: what no honest server's library would send. */
@@ -80,3 +81,14 @@ export const headWithoutEnd = (pauseMs: number): Reply => [
   ...verbatim('HTTP/1.1 200 OK\r\n'),
   ...Array.from({ length: 200 }, (_, i) => [...verbatim(`x-${i}: y\r\n`), { waitMs: pauseMs }]).flat(),
 ]
+
+/** The door at which a request arrived upstream, without the prefix that an OpenAI provider's base URL brings. */
+export const doorAt = (path: string, stream: boolean): DoorSample => {
+  const door = doors.find(door => path.endsWith(door.path(stream).replace(/^\/v1(?!beta|\/messages)/, '')))
+  if (door === undefined) throw new Error(`no door ${path}`)
+  return door
+}
+
+/** Makes an upstream answer each request as its door should. */
+export const answerHonestly = (up: ScriptedUpstream): void =>
+  up.always(request => honest(doorAt(request.path, false), false))
