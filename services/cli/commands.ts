@@ -23,6 +23,18 @@ export const commands: readonly Entry[] = [
     load: () => import('./keys.ts'),
   },
   {
+    name: 'runs',
+    usage: 'runs [--agent A] [--state running] [--task T] [--errors] [--limit 20] [--watch] [--json]',
+    says: 'what agents are doing and have done, the latest first',
+    load: () => import('./runs.ts'),
+  },
+  {
+    name: 'run',
+    usage: 'run show <id> [--json]',
+    says: 'one run step by step, and everything that it spawned',
+    load: () => import('./run-show.ts'),
+  },
+  {
     name: 'sql',
     usage: 'sql "<query>" [--json] [--user analyst|sluice] [--param name=value]',
     says: 'ask ClickHouse; `-` reads the query from standard input',

@@ -73,9 +73,11 @@ export async function syncDir(dir: string): Promise<void> {
   }
 }
 
-/** All of the new text or all of the old one, whatever breaks in between. One caller at a time per file. */
+let replaced = 0
+/** All of the new text or all of the old one, whatever breaks in between. */
 export async function replaceFile(file: string, text: string): Promise<void> {
-  const next = `${file}.tmp`
+  // Several processes may begin on one directory at once: each writes a file of its own, and the last one's stands.
+  const next = `${file}.${process.pid}-${++replaced}.tmp`
   await fs.promises.writeFile(next, text, { flush: true })
   await fs.promises.rename(next, file)
   await syncDir(path.dirname(file))
