@@ -84,7 +84,9 @@ export const headWithoutEnd = (pauseMs: number): Reply => [
 
 /** The door at which a request arrived upstream, without the prefix that an OpenAI provider's base URL brings. */
 export const doorAt = (path: string, stream: boolean): DoorSample => {
-  const door = doors.find(door => path.endsWith(door.path(stream).replace(/^\/v1(?!beta|\/messages)/, '')))
+  // An OpenAI provider's version belongs to its base URL, a query to nobody.
+  const end = (door: DoorSample) => door.path(stream).replace(/^\/v1(?!beta|\/messages)|\?.*$/g, '')
+  const door = doors.find(door => path.replace(/\?.*$/, '').endsWith(end(door)))
   if (door === undefined) throw new Error(`no door ${path}`)
   return door
 }
