@@ -109,7 +109,7 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
 /** What the client is told instead of an answer, where there was none to pass on. */
 function refusalOf(forwarded: Forwarded): Refusal | null {
   const { last, attempts } = forwarded
-  if (last.kind === 'failed') return refusals.upstream(last.fault.code, attempts, null)
+  if (last.kind === 'failed') return refusals.upstream(last.fault.code, attempts)
   // The upstream's own refusals are its business; its failures are reported with what was tried.
   if (last.kind === 'whole' && last.status >= 500)
     return refusals.upstream('upstream_unavailable', attempts, askedWait(last))

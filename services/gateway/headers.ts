@@ -77,9 +77,11 @@ export function headerOf(raw: readonly string[], name: string): string | null {
 
 /** The query without `key`, which is a credential; everything else stays as it was written. */
 export function queryWithoutKey(query: string): string {
-  if (!query.includes('key=')) return query
-  return query
-    .split('&')
-    .filter(pair => !pair.startsWith('key='))
-    .join('&')
+  const pairs = query.split('&')
+  const kept = pairs.filter(pair => !named(pair, 'key'))
+  return kept.length === pairs.length ? query : kept.join('&')
 }
+
+/** Names may be written in many ways (`%6bey`), and all of them are the name: `URLSearchParams` reads them so, too. */
+const named = (pair: string, name: string): boolean =>
+  pair.startsWith(`${name}=`) || (pair.includes('%') && new URLSearchParams(pair).has(name))

@@ -168,7 +168,7 @@ test('a revoked key opens nothing any more', async t => {
     },
     1_000,
   )
-  assert.equal(at(JSON.parse(refused.text), 'error', 'code'), 'unauthenticated')
+  assert.equal(at(JSON.parse(refused?.text ?? ''), 'error', 'code'), 'unauthenticated')
   // An agent's key, revoked or not, is no admin's.
   for (const token of [key, gateway.key, '', 'x'])
     for (const path of ['/admin/keys', '/%61dmin/keys', '/admin/keys?x=1'])
