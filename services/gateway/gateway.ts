@@ -40,6 +40,8 @@ export type GatewayOptions = {
   /** Where all roles meet: the same log in embedded mode, Kafka beyond one machine. */
   readonly shared: EventLog
   readonly adminToken: string
+  /** Where the issued keys are kept for a start without the shared log. */
+  readonly keysFile?: string
   /** There are other gateways on the shared log: their runs are this one's too. */
   readonly peers?: boolean
   readonly logger: Logger
@@ -90,8 +92,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         })
       : noPeers
   let forget = () => {}
-  const keys = followKeys(options.shared, () => forget())
-  await keys.caughtUp
+  const keys = followKeys(options.shared, {
+    changed: () => forget(),
+    ...(options.keysFile === undefined ? {} : { file: options.keysFile }),
+    onFault: error => logger.warn({ err: error }, 'what is known of keys could not be kept'),
+  })
+  await keys.known
   const network = openDispatch()
   const policies = compile(config, { network, simulator })
   const identities = openIdentities([listedKeys(config.agents), keys])

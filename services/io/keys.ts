@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { z } from 'zod'
 import type { KeyOwner, KeyView } from '../../schemas/agent-key.ts'
 import { formatEventId } from '../../schemas/envelope.ts'
 import { decodeRaw, encode, type Message } from '../../schemas/events.ts'
@@ -6,6 +7,7 @@ import { type KeyFact, keyFact } from '../../schemas/key.ts'
 import { topics } from '../../schemas/topics.ts'
 import { Fault } from './fault.ts'
 import type { EventLog } from './log/port.ts'
+import { followView } from './log/view.ts'
 import { mintAgentKey, mintId } from './mint.ts'
 
 /**
@@ -25,7 +27,10 @@ export type KeyRow = {
 /** SHA-256 in hex of the whole key, as the client sends it. */
 export const hashOfKey = (key: string): string => createHash('sha256').update(key).digest('hex')
 
-/** Resolves once the fact is on disk (or on all in-sync replicas). The key is told here and never again. */
+/**
+ * Resolves once the fact is on disk (or on all in-sync replicas). The key is told here and never again. Throws the Fault
+ * `log_unavailable`.
+ */
 export async function createKey(log: EventLog, agent: string): Promise<{ readonly id: string; readonly key: string }> {
   if (!/^[\w.@:-]{1,128}$/.test(agent))
     throw new Fault('invalid_agent', 'An agent has a name of up to 128 letters, digits, dots and dashes.')
@@ -44,11 +49,11 @@ export async function revokeKey(log: EventLog, id: string): Promise<KeyRow | nul
   return { ...row, state: 'revoked', revokedAt }
 }
 
-/** All keys that were ever issued, oldest first. */
+/** All keys that were ever issued, oldest first. Throws the Fault `log_unavailable`. */
 export async function listKeys(log: EventLog): Promise<readonly KeyRow[]> {
   const view = followKeys(log)
   try {
-    await view.caughtUp
+    await within(view.caughtUp)
     return view.rows().sort((a, b) => (a.createdAt ?? 0) - (b.createdAt ?? 0))
   } finally {
     await view.close()
@@ -56,6 +61,8 @@ export async function listKeys(log: EventLog): Promise<readonly KeyRow[]> {
 }
 
 export type FollowedKeys = KeyView & {
+  /** Resolves when it can be decided by: every key is known that was issued before, or that `file` remembers. */
+  readonly known: Promise<void>
   /** Resolves when every key is known that was issued before the view began. */
   readonly caughtUp: Promise<void>
   /** Rejects where the log breaks: then revocations are no longer seen. */
@@ -64,40 +71,79 @@ export type FollowedKeys = KeyView & {
   close(): Promise<void>
 }
 
-/** A live view of the issued keys. `changed` is called after each batch of facts: whatever was cached is stale then. */
-export function followKeys(log: EventLog, changed: () => void = () => {}): FollowedKeys {
-  const rows = new Map<string, KeyRow>()
-  const owners = new Map<string, KeyOwner>()
-  const hashes = new Map<string, string>()
-  const follower = log.follow(topics.config.name, {
-    from: 'earliest',
-    onBatch: batch => {
-      for (const record of batch.records) {
-        const told = read(record)
-        if (told === null) continue
-        const { fact, time } = told
-        const id = fact.key_id
-        const before = rows.get(id) ?? { id, agent: '', state: 'active', createdAt: null, revokedAt: null }
-        if (fact.type === 'key.created') {
-          rows.set(id, { ...before, agent: fact.agent, createdAt: time })
-          hashes.set(id, fact.hash)
-          if (before.state === 'active') owners.set(fact.hash, { agent: fact.agent, keyId: id })
-        } else {
-          rows.set(id, { ...before, state: 'revoked', revokedAt: before.revokedAt ?? time })
-          owners.delete(hashes.get(id) ?? '')
-        }
-      }
-      changed()
+export type FollowKeysOptions = {
+  /** Called after each batch of facts: whatever was cached is stale then. */
+  readonly changed?: () => void
+  /** Where the view is kept for a start without the log; hashes stand in it, no keys. */
+  readonly file?: string
+  readonly onFault?: (error: unknown) => void
+}
+
+/** A live view of the issued keys. */
+export function followKeys(log: EventLog, options: FollowKeysOptions = {}): FollowedKeys {
+  let keys: Keys = new Map()
+  let owners: ReadonlyMap<string, KeyOwner> = new Map()
+  const view = followView<Keys>({
+    log,
+    topic: topics.config.name,
+    empty: () => new Map(),
+    take,
+    changed: state => {
+      keys = state
+      owners = ownersOf(state)
+      options.changed?.()
     },
+    ...(options.file === undefined
+      ? {}
+      : {
+          kept: {
+            file: options.file,
+            toJson: state => [...state.values()],
+            ofJson: json =>
+              new Map(
+                z
+                  .array(storedKey)
+                  .parse(json)
+                  .map(key => [key.id, key]),
+              ),
+            onFault: options.onFault ?? (() => {}),
+          },
+        }),
   })
   return {
-    caughtUp: follower.caughtUp,
-    ended: follower.ended,
+    ...view,
     find: hash => owners.get(hash),
-    rows: () => [...rows.values()],
-    close: () => follower.close(),
+    rows: () => [...keys.values()].map(({ hash, ...row }) => row),
   }
 }
+
+const storedKey = z.object({
+  id: z.string(),
+  agent: z.string(),
+  state: z.enum(['active', 'revoked']),
+  createdAt: z.number().nullable(),
+  revokedAt: z.number().nullable(),
+  /** Null where compaction has left only the revocation. */
+  hash: z.string().nullable(),
+})
+type Keys = Map<string, z.infer<typeof storedKey>>
+
+function take(keys: Keys, message: Message): void {
+  const told = read(message)
+  if (told === null) return
+  const { fact, time } = told
+  const id = fact.key_id
+  const before = keys.get(id) ?? { id, agent: '', state: 'active', createdAt: null, revokedAt: null, hash: null }
+  if (fact.type === 'key.created') keys.set(id, { ...before, agent: fact.agent, createdAt: time, hash: fact.hash })
+  else keys.set(id, { ...before, state: 'revoked', revokedAt: before.revokedAt ?? time })
+}
+
+const ownersOf = (keys: Keys): ReadonlyMap<string, KeyOwner> =>
+  new Map(
+    [...keys.values()].flatMap(({ id, agent, state, hash }) =>
+      hash === null || state === 'revoked' ? [] : [[hash, { agent, keyId: id }] as const],
+    ),
+  )
 
 /** Null for what is not about keys: the topic holds other objects too. */
 function read(message: Message): { readonly fact: KeyFact; readonly time: number } | null {
@@ -112,19 +158,31 @@ function read(message: Message): { readonly fact: KeyFact; readonly time: number
 
 /** Gives the time under which the fact was written. */
 async function write(log: EventLog, fact: KeyFact): Promise<number> {
-  await log.ensure([topics.config])
+  await within(log.ensure([topics.config]))
   const writer = await log.writer(topics.config.name)
   try {
     // A key has two facts in its life, so the sequence tells which one it is; told twice, it has the same id.
     const origin = { producer: `key-${fact.key_id}`, epoch: 0, sequence: fact.type === 'key.created' ? 0 : 1 }
     const time = Date.now()
     const message = encode({ id: formatEventId(origin), source: '/sluice/keys', time, ...fact }, fact.key_id)
-    await new Promise<void>((resolve, reject) =>
+    const written = new Promise<void>((resolve, reject) =>
       writer.append(message, fault => (fault === null ? resolve() : reject(fault))),
     )
-    await writer.flush()
+    await within(written.then(() => writer.flush()))
     return time
   } finally {
+    // A fact that the log has not taken by now is let go of: nobody was told the key.
     await writer.close()
   }
+}
+
+/** An administrator is told that the log is away before the own patience ends. */
+const patienceMs = 5_000
+
+async function within<T>(promise: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const message = `The log did not answer within ${patienceMs / 1000} s; no key was changed, or it will be seen in the list later.`
+  const timer = setTimeout(() => late.reject(new Fault('log_unavailable', message, { retriable: true })), patienceMs)
+  promise.catch(() => {}) // of no interest once it is too late
+  return Promise.race([promise, late.promise]).finally(() => clearTimeout(timer))
 }

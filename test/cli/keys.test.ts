@@ -7,6 +7,7 @@ import { encode } from '../../schemas/events.ts'
 import { topics } from '../../schemas/topics.ts'
 import { createKey, followKeys, hashOfKey, listKeys, revokeKey } from '../../services/io/keys.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
+import type { EventLog } from '../../services/io/log/port.ts'
 import { until } from '../support/until.ts'
 
 function open(t: TestContext) {
@@ -24,6 +25,7 @@ test('a view that follows knows a key when it is made and forgets it when it is 
   let changes = 0
   const view = followKeys(log, { changed: () => changes++ })
   await view.caughtUp
+  changes = 0
   const { id, key } = await createKey(log, 'researcher')
   await until('the key', () => view.find(hashOfKey(key)) !== undefined)
   assert.deepEqual(view.find(hashOfKey(key)), { agent: 'researcher', keyId: id })
@@ -80,4 +82,48 @@ test('keys made at the same time wait for each other and are all there', async t
   await log.ensure([topics.config])
   const made = await Promise.all(['a', 'b', 'c', 'd'].map(agent => createKey(log, agent)))
   assert.deepEqual(new Set((await listKeys(log)).map(key => key.id)), new Set(made.map(key => key.id)))
+})
+
+test('a view begins with what it knew where the log is away, and with what the log says as soon as it is there', async t => {
+  const log = open(t)
+  const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-known-')), 'keys.json')
+  t.after(() => fs.rmSync(path.dirname(file), { recursive: true }))
+  const [kept, revoked] = [await createKey(log, 'a'), await createKey(log, 'b')]
+  await revokeKey(log, revoked.id)
+  const first = followKeys(log, { file })
+  await first.caughtUp
+  const late = await createKey(log, 'c')
+  await until('the late key', () => first.find(hashOfKey(late.key)) !== undefined)
+  await first.close()
+  assert.equal(fs.statSync(file).mode & 0o777, 0o600)
+  assert.doesNotMatch(fs.readFileSync(file, 'utf8'), new RegExp(late.key.split('_')[2]!))
+
+  const away: EventLog = {
+    ...log,
+    follow: () => {
+      const [caughtUp, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const close = async () => {
+        caughtUp.reject(new Error('closed'))
+        ended.resolve()
+      }
+      return { caughtUp: caughtUp.promise, ended: ended.promise, close }
+    },
+  }
+  const second = followKeys(away, { file })
+  await second.known
+  assert.deepEqual(
+    [kept, revoked, late].map(({ key }) => second.find(hashOfKey(key))?.agent),
+    ['a', undefined, 'c'],
+  )
+  assert.deepEqual(second.rows(), await listKeys(log))
+  await second.close()
+
+  // Another log: of the keys of the first nothing is left.
+  const third = followKeys(open(t), { file })
+  await third.caughtUp
+  assert.deepEqual(third.rows(), [])
+  await third.close()
+  const unread = followKeys(away, { file: path.join(path.dirname(file), 'none.json') })
+  assert.equal(await Promise.race([unread.known, new Promise(resolve => setImmediate(resolve, 'waits'))]), 'waits')
+  await unread.close()
 })
