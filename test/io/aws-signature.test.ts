@@ -31,7 +31,7 @@ const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).di
 
 /** The signature as AWS computes it from what has arrived, by the letter of its documentation. */
 function signatureOf(
-  { method, origin, path, body }: Signable,
+  { method, origin: address, path, body }: Signable,
   headers: readonly string[],
   canonicalPath: string,
 ): string {

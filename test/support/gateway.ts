@@ -33,6 +33,8 @@ export type TestGateway = {
 export type GatewayTestOptions = {
   /** What `sluice.yaml` says, `agents` apart from the tester's own. */
   readonly config?: Record<string, unknown>
+  /** What the configuration finds in its environment: nothing, unless it is given. */
+  readonly env?: Readonly<Record<string, string>>
   /** A data directory that another life has used. */
   readonly dataDir?: string
   readonly key?: string
@@ -46,7 +48,7 @@ export async function startTestGateway(t: TestContext, options: GatewayTestOptio
   const key = options.key ?? mintAgentKey()
   const given = options.config ?? {}
   const agents = { tester: { keys: [`sha256:${hashOfKey(key)}`] }, ...(given['agents'] as object | undefined) }
-  const config = parseConfig(stringify({ ...given, agents }), null, {})
+  const config = parseConfig(stringify({ ...given, agents }), null, options.env ?? {})
   const log = openFileLog({
     dir: path.join(dataDir, 'log'),
     ...(options.logMaxBytes === undefined ? {} : { maxBytes: options.logMaxBytes }),
