@@ -83,7 +83,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const peers =
     options.peers === true
-      ? await followPeers({
+      ? followPeers({
           log: options.shared,
           source: `/sluice/${life.producer}`,
           memory,

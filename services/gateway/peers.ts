@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { header } from '../../schemas/envelope.ts'
 import { decode } from '../../schemas/events.ts'
@@ -25,18 +26,18 @@ export const noPeers: Peers = { any: false, news: async () => false, close: asyn
 /** After the log broke under the follower. */
 const againMs = 1_000
 
-export async function followPeers(options: {
+export function followPeers(options: {
   readonly log: EventLog
   /** `/sluice/<producer>`: what this gateway wrote itself. */
   readonly source: string
   readonly memory: Memory
   readonly idleMs: number
   readonly logger: Logger
-}): Promise<Peers> {
+}): Peers {
   const { log, memory, logger } = options
   const topic = topics.events.name
   let waiting: (() => void)[] = []
-  let closed = false
+  const closing = new AbortController()
   let follower: Follower | null = null
 
   const follow = (from: Parameters<EventLog['follow']>[1]['from']): Follower =>
@@ -59,24 +60,35 @@ export async function followPeers(options: {
       },
     })
 
-  // Each gateway marks in its partition where the idle time began; a log without such marks is followed from now on.
-  const partitions = await log.partitions(topic)
-  const marks = await Promise.all(
-    partitions.map(async partition => {
-      const at = { topic, partition }
-      return { ...at, offset: (await log.committed(memoryGroup, at))?.offset ?? (await log.bounds(at)).end }
-    }),
-  )
-  const begin = (from: Parameters<EventLog['follow']>[1]['from']) => {
-    follower = follow(from)
-    follower.caughtUp.catch(() => {}) // told by `ended`
-    follower.ended.catch(error => {
-      if (closed) return
-      logger.warn({ err: error }, `other gateways cannot be followed: ${textOf(error)}`)
-      setTimeout(() => closed || begin('latest'), againMs).unref()
-    })
+  /** Each gateway marks in its partition where the idle time began; a log without such marks is followed from now on. */
+  const marks = async () => {
+    const partitions = await log.partitions(topic)
+    return Promise.all(
+      partitions.map(async partition => {
+        const at = { topic, partition }
+        return { ...at, offset: (await log.committed(memoryGroup, at))?.offset ?? (await log.bounds(at)).end }
+      }),
+    )
   }
-  begin(marks)
+  const run = async () => {
+    let from: Parameters<EventLog['follow']>[1]['from'] | null = null
+    while (!closing.signal.aborted) {
+      try {
+        from ??= await marks()
+        if (closing.signal.aborted) return
+        follower = follow(from)
+        follower.caughtUp.catch(() => {}) // told by `ended`
+        from = 'latest'
+        await follower.ended
+      } catch (error) {
+        if (closing.signal.aborted) return
+        logger.warn({ err: error }, `other gateways cannot be followed: ${textOf(error)}`)
+        await sleep(againMs, undefined, { signal: closing.signal }).catch(() => {})
+      }
+    }
+  }
+  // Not waited for: a gateway serves while the log is away.
+  void run()
 
   return {
     any: true,
@@ -90,7 +102,7 @@ export async function followPeers(options: {
       })
     },
     async close() {
-      closed = true
+      closing.abort()
       await follower?.close()
     },
   }
