@@ -1,4 +1,4 @@
-import type { Connection } from './engine.ts'
+import type { Connection, Engine } from './engine.ts'
 
 /**
  * Which functions an analyst may name. The engine has some 1,900 and lists them by category; whole categories that
@@ -83,6 +83,26 @@ export type Functions = {
   isTableFunction(name: string): boolean
   /** All names let in, sorted: for the test that notices a new engine. */
   readonly allowed: readonly string[]
+}
+
+/** The same, read once and when first asked for; a failure is forgotten. */
+export function lazyFunctions(engine: Engine): () => Promise<Functions> {
+  let loading: Promise<Functions> | undefined
+  const load = async () => {
+    const connection = engine.connect('functions')
+    try {
+      return await loadFunctions(connection)
+    } catch (error) {
+      loading = undefined
+      throw error
+    } finally {
+      connection.close()
+    }
+  }
+  return () => {
+    loading ??= load()
+    return loading
+  }
 }
 
 export async function loadFunctions(connection: Connection): Promise<Functions> {

@@ -14,8 +14,9 @@ import { isMark, isWord, type Statement } from './statement.ts'
  * leaves out what stands in APPLY and in SHOW … WHERE, the tokens do not say what a parameter will be replaced by.
  */
 export type Gate = {
-  readonly functions: Functions
   readonly database: string
+  /** Read from the engine with the first analyst's first statement: the list costs it 30 MB. */
+  functions(): Promise<Functions>
 }
 
 const openings = new Set(['SELECT', 'WITH', 'FROM', '(', 'SHOW', 'DESCRIBE', 'DESC', 'EXPLAIN', 'EXISTS'])
@@ -59,7 +60,8 @@ export async function judge(
       'Cannot execute query in readonly mode. An analyst may SELECT, SHOW, DESCRIBE and EXPLAIN',
     )
   }
-  judgeText(gate.functions, statement, params)
+  const functions = await gate.functions()
+  judgeText(functions, statement, params)
   const { statementCount, queryClass } = await connection.classify(statement.text)
   // A text that does not parse goes on: to be explained is to be told why, and nothing of it is run.
   if (statementCount > 1) throw refusal('SYNTAX_ERROR', 'Syntax error (Multi-statements are not allowed)')
@@ -67,7 +69,7 @@ export async function judge(
   if (statement.opening === 'SHOW') judgeShow(gate.database, statement.tokens)
   const tree = parseAst(await explain(connection, statement.text))
   if (tree === undefined) throw denied('this statement')
-  await judgeTree(gate, connection, statement, nodesOf(tree))
+  await judgeTree({ database: gate.database, functions }, connection, statement, nodesOf(tree))
 }
 
 /** The engine's parse; positions in its errors are brought back to the statement as it was sent. */
@@ -85,8 +87,10 @@ async function explain(connection: Connection, text: string): Promise<string> {
   }
 }
 
+type Judge = { readonly database: string; readonly functions: Functions }
+
 async function judgeTree(
-  gate: Gate,
+  gate: Judge,
   connection: Connection,
   statement: Statement,
   nodes: readonly AstNode[],
@@ -111,7 +115,7 @@ async function judgeTree(
   if (count('Set') > statement.settings.length + own) throw denied('a SETTINGS clause in this place')
 }
 
-function judgeTable(gate: Gate, name: string): void {
+function judgeTable(gate: Judge, name: string): void {
   const dot = name.indexOf('.')
   // Without a database it is one of ours, or a name this statement gave itself.
   if (dot < 0) return
@@ -122,7 +126,7 @@ function judgeTable(gate: Gate, name: string): void {
   throw denied(`the table ${name}`)
 }
 
-function judgeIdentifier(gate: Gate, node: AstNode): void {
+function judgeIdentifier(gate: Judge, node: AstNode): void {
   if (gate.functions.refused(node.name)) throw denied(`the function '${node.name}'`)
   const call = node.parent?.parent
   const isSet = call?.kind === 'Function' && /^(global)?(not)?(null)?in(ignoreset)?$/i.test(call.name)
@@ -130,7 +134,7 @@ function judgeIdentifier(gate: Gate, node: AstNode): void {
   if (isSet && node.parent?.children.indexOf(node) === 1) judgeTable(gate, node.name)
 }
 
-async function judgeFunction(gate: Gate, connection: Connection, { name, parent }: AstNode): Promise<void> {
+async function judgeFunction(gate: Judge, connection: Connection, { name, parent }: AstNode): Promise<void> {
   if (parent?.kind !== 'TableExpression') {
     if (!gate.functions.callable(name)) throw denied(`the function '${name}'`)
     return

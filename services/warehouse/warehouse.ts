@@ -8,7 +8,7 @@ import { readAsk } from './ask.ts'
 import { Bodies } from './body.ts'
 import { type Engine, openEngine } from './engine.ts'
 import { fromEngine, QueryException, refusal } from './exception.ts'
-import { loadFunctions } from './functions.ts'
+import { lazyFunctions } from './functions.ts'
 import { type Desk, makeLanes, perform } from './perform.ts'
 import { makePipes } from './pipes.ts'
 import { type AnalystLimits, defaultAnalystLimits } from './settings.ts'
@@ -140,7 +140,7 @@ async function prepare(engine: Engine, options: WarehouseOptions, database: stri
       pipes: makePipes(options.dataDir, count, err =>
         log.warn({ err }, 'no named pipes here: results are held in memory before they are sent'),
       ),
-      gate: { database, functions: await loadFunctions(connection) },
+      gate: { database, functions: lazyFunctions(engine) },
       limits: { ...defaultAnalystLimits, ...options.analystLimits },
     }
   } finally {
