@@ -62,7 +62,7 @@ export async function startInDocker({ dir, port, controllerPort, log }: Plan): P
       .slice(0, 300)
     throw new Fault('broker_failed', `${textOf(error)}${line ? `: ${line}` : ''}.`, { cause: error })
   }
-  const stop = () => end(['stop', '--time', '15'])
+  const stop = () => end(['stop', '-t', '15'])
   return { brokers, port, how: 'docker', ended, stop, kill9: () => end(['kill']) }
 }
 

@@ -91,6 +91,9 @@ test('a real Kafka, killed and stopped', async t => {
     }
     await until('the refusals', () => refused === 50, 500)
     assert.equal(writer.backlog().records, 200)
+    writer.append(message('k', 'larger'), fault => refuse(fault!))
+    const overtaking = append(writer, message('k', '')) // behind a refused one, in the same turn
+    await assert.rejects(overtaking, { code: 'log_unavailable' })
     await assert.rejects(log.committed('nobody', { topic, partition: 0 }), { code: 'log_unavailable' })
     await kafka.start()
     const back = performance.now()

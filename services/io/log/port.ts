@@ -54,7 +54,7 @@ export type Writer = {
    * of this process, or with the Fault `log_unavailable` (full disk, full queue): then nothing was taken and the same
    * record may be tried again later. What is appended after a refused record in the same turn of the event loop is
    * refused as well, so that trying them again in order keeps the order. Calls of `done` come in the order of the
-   * appends, never within `append`. Never throws.
+   * appends, never within `append`; only the refusals of a full queue (Kafka) do not wait for their turn. Never throws.
    */
   append(message: Message, done?: (fault: Fault | null, offset: number) => void): void
   /** Resolves when all that was appended is on disk (file) or on all in-sync replicas (Kafka). */

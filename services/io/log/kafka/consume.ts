@@ -1,15 +1,15 @@
 import type { Logger } from 'pino'
 import { Fault } from '../../fault.ts'
-import type { Batch, Consumer, Mark, Partition, Worker } from '../port.ts'
-import { patiently, unless } from './deadline.ts'
+import type { Consumer, Mark, Partition, Worker } from '../port.ts'
+import { inTime, orElse, patiently } from './deadline.ts'
 import type { Lookup } from './lookup.ts'
 import { fencedOff, markKey } from './marks.ts'
 import { Member, type MemberTimes, type Term } from './member.ts'
 import { type Cursor, read } from './reader.ts'
 import type { Session } from './session.ts'
 
-/** A batch that takes longer than this never ends, as far as anyone can tell; the group goes on without its worker. */
-const batchMs = 300_000
+/** A worker that takes longer than this over one thing is not coming back, as far as anyone can tell: it is given up. */
+const workMs = 300_000
 /** How long `close` waits for the batch under way and the letting go. */
 const closeMs = 10_000
 
@@ -61,17 +61,14 @@ export function openConsumer(
   async function serve(term: Term): Promise<void> {
     const signal = AbortSignal.any([stop.signal, term.over])
     try {
-      const cursors = await takeOver(term, signal)
-      if (cursors.length === 0) await new Promise<void>(resolve => whenFallen(signal, resolve))
-      else
-        await read({
-          session: sessions.reader,
-          log,
-          cursors,
-          deliver: batch => patientFor(batch),
-          ends: lookup.ends,
-          signal,
-        })
+      await read({
+        session: sessions.reader,
+        log,
+        cursors: await takeOver(term, signal),
+        deliver: batch => patient('working on a batch', worker.onBatch(batch)),
+        ends: lookup.ends,
+        signal,
+      })
     } finally {
       await letGo()
     }
@@ -81,7 +78,7 @@ export function openConsumer(
     const failures: unknown[] = []
     for (const [key, { at }] of owned) {
       try {
-        await worker.revoked(at)
+        await patient(`letting go of ${key}`, worker.revoked(at))
       } catch (error) {
         failures.push(error)
       }
@@ -90,17 +87,8 @@ export function openConsumer(
     if (failures.length > 0) throw failures[0]
   }
 
-  async function patientFor(batch: Batch): Promise<void> {
-    const late = AbortSignal.timeout(batchMs)
-    if (
-      (await unless(
-        late,
-        worker.onBatch(batch).then(() => true),
-      )) !== null
-    )
-      return
-    throw new Fault('worker_stuck', `${group}: a batch of ${batch.topic}/${batch.partition} took over ${batchMs} ms`)
-  }
+  const patient = async <T>(what: string, work: Promise<T> | T): Promise<T> =>
+    orElse(workMs, () => new Fault('worker_stuck', `${group}: ${what} took over ${workMs} ms`), Promise.resolve(work))
 
   async function takeOver(term: Term, signal: AbortSignal): Promise<readonly Cursor[]> {
     const marks = await patiently(() => term.marks(), signal)
@@ -108,7 +96,8 @@ export function openConsumer(
     for (const at of marks ? term.partitions : []) {
       if (signal.aborted) break
       owned.set(markKey(at), { at, term })
-      cursors.push({ ...at, next: await worker.assigned(at, marks?.get(markKey(at)) ?? null) })
+      const starting = worker.assigned(at, marks?.get(markKey(at)) ?? null)
+      cursors.push({ ...at, next: await patient(`taking over ${markKey(at)}`, starting) })
     }
     return cursors
   }
@@ -130,20 +119,9 @@ export function openConsumer(
     },
     close: async () => {
       stop.abort()
-      if (
-        (await unless(
-          AbortSignal.timeout(closeMs),
-          gone.then(() => true),
-        )) !== null
-      )
-        return
+      if (await inTime(closeMs, gone)) return
       log.warn({ group, closeMs }, 'the consumer was closed while its last batch is still being worked on')
       hangUp()
     },
   }
-}
-
-function whenFallen(signal: AbortSignal, act: () => void): void {
-  if (signal.aborted) act()
-  else signal.addEventListener('abort', act, { once: true })
 }

@@ -4,17 +4,29 @@ import { Fault } from '../../fault.ts'
 export const now = (): number => performance.now()
 
 /** The promise, or after `ms` the Fault `log_unavailable`. What it stood for goes on; its end is of no interest then. */
-export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+export const within = <T>(ms: number, what: string, promise: Promise<T>): Promise<T> =>
+  orElse(ms, () => unavailable(`Kafka did not ${what} within ${Math.round(ms)} ms`), promise)
+
+/** The promise, or after `ms` what `fault` says. */
+export async function orElse<T>(ms: number, fault: () => Fault, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    const complain = () => reject(unavailable(`Kafka did not ${what} within ${Math.round(ms)} ms`))
-    timer = setTimeout(complain, Math.max(0, ms))
+    timer = setTimeout(() => reject(fault()), Math.max(0, ms))
   })
   try {
     return await Promise.race([promise, late])
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Whether the promise was settled, well or ill, before `ms` were over. */
+export async function inTime(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  const settled = promise.then(
+    () => true,
+    () => true,
+  )
+  return (await unless(AbortSignal.timeout(ms), settled)) === true
 }
 
 /** Sleeps, at most until the signal falls. */
@@ -30,6 +42,12 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', wake)
   })
 }
+
+export const untilFallen = (signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 
 /** The promise's value, or null as soon as the signal falls; a later failure of the promise is then of no interest. */
 export async function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | null> {

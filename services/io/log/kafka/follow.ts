@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { Fault } from '../../fault.ts'
 import type { Follower, FollowOptions } from '../port.ts'
-import { patiently, pause, unless } from './deadline.ts'
+import { inTime, patiently, pause, unless } from './deadline.ts'
 import type { Lookup } from './lookup.ts'
 import { type Cursor, read } from './reader.ts'
 import type { Session } from './session.ts'
@@ -30,10 +30,7 @@ export function openFollower(
   async function run(): Promise<void> {
     const known = new Set<number>()
     const behind = new Map<number, number>()
-    const start = await unless(
-      stop.signal,
-      patiently(() => starts(topic, options.from, lookup), stop.signal),
-    )
+    const start = await patiently(() => starts(topic, options, lookup), stop.signal)
     if (!start) return
     let cursors = start.map(({ cursor }) => cursor)
     for (const { cursor, end } of start) {
@@ -45,10 +42,12 @@ export function openFollower(
       // A reading lives until a partition is added; then it is begun again with all of them, each where it stood.
       const added = new AbortController()
       const signal = AbortSignal.any([stop.signal, added.signal])
-      const discovering = discover(topic, known, lookup, signal).then(found => {
-        cursors = [...cursors, ...found]
-        added.abort()
-      })
+      const discovering = options.partitions
+        ? Promise.resolve()
+        : discover(topic, known, lookup, signal).then(found => {
+            cursors = [...cursors, ...found]
+            added.abort()
+          })
       try {
         await read({
           session,
@@ -84,22 +83,18 @@ export function openFollower(
     ended,
     close: async () => {
       stop.abort()
-      if (
-        (await unless(
-          AbortSignal.timeout(closeMs),
-          gone.then(() => true),
-        )) === null
-      ) {
-        log.warn({ topic, closeMs }, 'the follower was closed while its last batch is still being worked on')
-      }
+      if (await inTime(closeMs, gone)) return
+      log.warn({ topic, closeMs }, 'the follower was closed while its last batch is still being worked on')
+      session.close()
     },
   }
 }
 
 type Start = { readonly cursor: Cursor; readonly end: number }
 
-async function starts(topic: string, from: FollowOptions['from'], lookup: Lookup): Promise<readonly Start[]> {
-  const bounds = await lookup.bounds(topic, await lookup.partitions(topic))
+async function starts(topic: string, { from, partitions }: FollowOptions, lookup: Lookup): Promise<readonly Start[]> {
+  const there = await lookup.partitions(topic)
+  const bounds = await lookup.bounds(topic, partitions ? there.filter(one => partitions.includes(one)) : there)
   return [...bounds].map(([partition, { earliest, end }]) => {
     const named =
       typeof from === 'string' ? undefined : from.find(at => at.topic === topic && at.partition === partition)

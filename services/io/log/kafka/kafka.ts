@@ -59,7 +59,7 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
     if (closed) throw new Fault('log_closed', 'the log is closed')
   }
 
-  const kafkaLog: EventLog = {
+  return {
     ensure: specs => ensureTopics(open, specs),
 
     writer: async topic => {
@@ -120,7 +120,6 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
       asking.close()
     },
   }
-  return kafkaLog
 }
 
 /** Those of the options that are named in the defaults and not left out. */

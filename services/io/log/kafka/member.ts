@@ -72,7 +72,7 @@ export class Member {
         const type = errorType(error)
         if (isFenced(type)) this.#id = ''
         else if (type !== 'REBALANCE_IN_PROGRESS' && isFinal(type)) throw error
-        else if (error instanceof Fault && error.code !== 'log_unavailable') throw error
+        else if (error instanceof Fault && error.code === 'topic_unknown') throw error
         await pause(waitMs, signal)
       }
     }

@@ -2,7 +2,7 @@ import type { Cluster } from 'kafkajs'
 import type { Logger } from 'pino'
 import { Fault } from '../../fault.ts'
 import type { Batch, LogRecord, Partition } from '../port.ts'
-import { firstWaitMs, nextWait, now, pause, unless, within } from './deadline.ts'
+import { firstWaitMs, nextWait, now, pause, unless, untilFallen, within } from './deadline.ts'
 import { errorType, type Fetched, peer } from './protocol.ts'
 import type { Session } from './session.ts'
 
@@ -44,6 +44,7 @@ const strikes = 3
  */
 export async function read(reading: Reading): Promise<void> {
   const { session, signal } = reading
+  if (reading.cursors.length === 0) return untilFallen(signal)
   const over = new AbortController()
   const fall = () => over.abort()
   signal.addEventListener('abort', fall)
@@ -170,7 +171,6 @@ async function take(
   signal: AbortSignal,
 ): Promise<void> {
   const { topic, partition } = cursor
-  const end = Number(fetched.highWatermark)
   const first = cursor.next
   const records: LogRecord[] = []
   let next = first
@@ -180,6 +180,8 @@ async function take(
     next = offset + 1
     if (message.isControlRecord !== true) records.push(toRecord(message, offset))
   }
+  // The broker looks at its mark before it reads: by then there may have been more below it.
+  const end = Math.max(Number(fetched.highWatermark), next)
   if (records.length > 0 && !(await inTurn(state, () => state.deliver({ topic, partition, records, end }), signal)))
     return
   if (next === first && next < end) {

@@ -59,9 +59,9 @@ export class Session {
   }
 
   /**
-   * Asks until there is an answer, or throws `log_unavailable` after `deadlineMs`. What the broker says for good
-   * (`isFinal`) is thrown as it is. One request at a time: kafkajs opens a second socket over the first when two
-   * callers meet a broken connection.
+   * Asks until there is an answer, or throws `log_unavailable` after `deadlineMs`; what the broker says for good is
+   * `log_refused` with the broker's word as its cause (`errorType`). One request at a time: kafkajs opens a second
+   * socket over the first when two callers meet a broken connection.
    */
   async ask<T>(
     what: string,
@@ -81,7 +81,8 @@ export class Session {
         return answer
       } catch (error) {
         const type = errorType(error)
-        if (isFinal(type)) throw error
+        if (isFinal(type))
+          throw new Fault('log_refused', `Kafka refuses to ${what}: ${textOf(error)}`, { cause: error })
         if (type === unknownTopic && now() - since > unknownTopicMs) {
           throw new Fault('topic_unknown', `${(options.topics ?? this.#own).join(', ')}: no such topic`, {
             cause: error,

@@ -3,7 +3,7 @@ import type { Message } from '../../../../schemas/events.ts'
 import { Fault, textOf } from '../../fault.ts'
 import { maxRecordBytes } from '../codec.ts'
 import type { Writer } from '../port.ts'
-import { now, unavailable, unless } from './deadline.ts'
+import { inTime, now, unavailable } from './deadline.ts'
 import { type Outgoing, Producer } from './producer.ts'
 import type { Session } from './session.ts'
 
@@ -40,7 +40,10 @@ type Queued = {
   readonly done: ((fault: Fault | null, offset: number) => void) | undefined
 }
 
-/** The port's Writer over one Producer: a bounded queue, and one batch under way. */
+/**
+ * The port's Writer over one Producer: a bounded queue, and one batch under way. A refusal is told at once, ahead of what
+ * still waits: with Kafka away that may be an hour.
+ */
 export function openWriter(session: Session, topic: string, log: Logger, limits: WriterLimits): Writer {
   const producer = new Producer(session, topic, log)
   const stop = new AbortController()
@@ -56,6 +59,7 @@ export function openWriter(session: Session, topic: string, log: Logger, limits:
   let lastCount = 0
   let wake: (() => void) | null = null
   let closing: Promise<void> | null = null
+  let fullTurn: Fault | null = null
 
   function append(message: Message, done?: Queued['done']): void {
     const size = sizeOf(message)
@@ -73,11 +77,17 @@ export function openWriter(session: Session, topic: string, log: Logger, limits:
   }
 
   function refuse(size: number): Fault | null {
-    if (closing) return unavailable(`${topic}: the writer is closed`)
+    if (closing) return new Fault('log_closed', `${topic}: the writer is closed`)
     if (size > maxRecordBytes)
       return new Fault('log_refused', `a record of ${size} bytes is more than ${maxRecordBytes}`)
+    if (fullTurn) return fullTurn
     if (records < limits.maxQueueRecords && bytes + size <= limits.maxQueueBytes) return null
-    return unavailable(`${topic}: ${records} records (${bytes} bytes) already wait for Kafka`)
+    // Until the turn is over nothing is taken, also if there is room: a smaller record must not overtake this one.
+    setImmediate(() => {
+      fullTurn = null
+    })
+    fullTurn = unavailable(`${topic}: ${records} records (${bytes} bytes) already wait for Kafka`)
+    return fullTurn
   }
 
   async function run(): Promise<void> {
@@ -141,13 +151,12 @@ export function openWriter(session: Session, topic: string, log: Logger, limits:
   }
 
   async function flush(): Promise<void> {
-    const late = AbortSignal.any([AbortSignal.timeout(limits.flushMs), stop.signal])
-    const done = drained().then(() => true)
-    if (!(await unless(late, done))) throw unavailable(`${topic}: ${records} records still wait for Kafka`)
+    if (!(await inTime(limits.flushMs, drained())))
+      throw unavailable(`${topic}: ${records} records still wait for Kafka`)
   }
 
   async function shut(): Promise<void> {
-    await unless(AbortSignal.timeout(limits.closeMs), drained())
+    await inTime(limits.closeMs, drained())
     stop.abort()
     wake?.()
     session.close()
