@@ -11,7 +11,7 @@ import { Lane } from './lanes.ts'
 import type { NativeResult } from './native.ts'
 import { NativeRevision } from './native-revision.ts'
 import type { Pipe, Pipes } from './pipes.ts'
-import { type AnalystLimits, analystBase, setupSql } from './settings.ts'
+import { type AnalystLimits, analystBase, quoteText, setupSql } from './settings.ts'
 import { isWord, readStatement, type Statement } from './statement.ts'
 
 /**
@@ -137,7 +137,7 @@ async function writeInto(connection: Connection, statement: Statement, format: s
   try {
     const { body, tail } = statement
     return readStats(
-      await connection.query(`${body}\nINTO OUTFILE '${pipe.path}' APPEND FORMAT ${format}${tail}`, 'Null'),
+      await connection.query(`${body}\nINTO OUTFILE ${quoteText(pipe.path)} APPEND FORMAT ${format}${tail}`, 'Null'),
     )
   } finally {
     pipe.finish()

@@ -128,4 +128,4 @@ function settingName(name: string): string {
 }
 
 const quoteName = (name: string): string => `\`${name.replace(/[\\`]/g, c => `\\${c}`)}\``
-const quoteText = (text: string): string => `'${text.replace(/[\\']/g, c => `\\${c}`)}'`
+export const quoteText = (text: string): string => `'${text.replace(/[\\']/g, c => `\\${c}`)}'`

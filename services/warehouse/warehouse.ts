@@ -35,7 +35,10 @@ export type Warehouse = {
   close(): Promise<void>
 }
 
-/** While draining: reads get so long to finish by themselves, writes twice that; the supervisor's patience is 10 s. */
+/**
+ * While draining, what runs gets so long to finish by itself before it is cancelled; a sink sends a cancelled batch again.
+ * The supervisor's patience is 10 s, and its kill -9 does no harm.
+ */
 const drainMs = 3_000
 
 /**
