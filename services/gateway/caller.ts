@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Client } from './exchange.ts'
+import type { Client, ClientListener } from './exchange.ts'
 
 /** The client at the other end of one request: what it sends, what it can be told, and whether it is still there. */
 export type Caller = Client & {
@@ -12,12 +12,11 @@ export type Caller = Client & {
   end(last?: Buffer): void
 }
 
-/** One object per request; a class for what has a lifetime, with callbacks as fields because a call has many tries. */
+/** One object per request; whoever is trying to answer it listens. */
 export class HttpCaller implements Caller {
   readonly req: IncomingMessage
   readonly #res: ServerResponse
-  onLeft: (() => void) | null = null
-  onDrain: (() => void) | null = null
+  listener: ClientListener | null = null
   gone = false
 
   constructor(req: IncomingMessage, res: ServerResponse) {
@@ -26,7 +25,7 @@ export class HttpCaller implements Caller {
     res.on('close', () => {
       if (res.writableFinished) return
       this.gone = true
-      this.onLeft?.()
+      this.listener?.left()
     })
     res.on('error', () => {}) // a broken connection is told by `close`
   }
@@ -43,7 +42,7 @@ export class HttpCaller implements Caller {
 
   head(status: number, headers: readonly string[]): void {
     if (this.gone || this.#res.headersSent) return
-    this.#res.on('drain', () => this.onDrain?.())
+    this.#res.on('drain', () => this.listener?.drained())
     this.#res.writeHead(status, headers as string[]) // Node reads them, it does not write to them
     this.#res.flushHeaders()
   }

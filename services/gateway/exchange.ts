@@ -2,7 +2,7 @@ import { Fault } from '../io/fault.ts'
 import { type Decoder, decoderOf, type Encoding, encodingOf, inflated } from './decoder.ts'
 import { headerOf } from './headers.ts'
 import type { AnswerHead, Meter, Reading } from './protocols/protocol.ts'
-import type { Exchange, Upstream, UpstreamRequest } from './upstream.ts'
+import type { Answer, Exchange, Upstream, UpstreamRequest } from './upstream.ts'
 
 /**
  * One try at one target. A stream is passed on as it comes, with back-pressure, while the meter reads it; everything else
@@ -34,14 +34,20 @@ export type Try = Timing &
 /** Milliseconds from the start of the try. `ttftMs`: to the first chunk of a stream that carried content. */
 export type Timing = { readonly latencyMs: number; readonly ttfbMs: number | null; readonly ttftMs: number | null }
 
+/** Who is told what the client does on its own account. */
+export type ClientListener = {
+  /** It left before its answer was complete. Called once. */
+  left(): void
+  /** It takes more again. */
+  drained(): void
+}
+
 /** The client's side of a call, as one try needs it. */
 export type Client = {
   readonly gone: boolean
-  /** Called once when the client leaves before its answer is complete; null takes the wish back. */
-  onLeft: (() => void) | null
-  onDrain: (() => void) | null
+  listener: ClientListener | null
   head(status: number, headers: readonly string[]): void
-  /** False: wait for `onDrain`. */
+  /** False: wait for `drained`. */
   write(chunk: Buffer): boolean
 }
 
@@ -59,125 +65,150 @@ export type TryOptions = {
 /** Above this an answer is no longer held but passed on unread; larger than any model's answer with images in it. */
 const heldBytes = 64 * 1024 * 1024
 
-export function attempt(options: TryOptions): Promise<Try> {
-  const { client, request } = options
-  const began = performance.now()
-  const since = () => performance.now() - began
+export const attempt = (options: TryOptions): Promise<Try> =>
+  new Promise(resolve => new Attempt(options, resolve).begin())
 
-  return new Promise(resolve => {
-    let over = false
-    let status: number | null = null
-    let raw: readonly string[] = []
-    let meter: Meter | null = null
-    let decoder: Decoder | null = null
-    let streaming = false
-    let held: Buffer[] = []
-    let heldSize = 0
-    let ttfbMs: number | null = null
-    let ttftMs: number | null = null
+/** One object with methods, where closures would be a dozen objects for each request. */
+class Attempt implements Answer, ClientListener {
+  readonly #options: TryOptions
+  readonly #resolve: (result: Try) => void
+  readonly #began = performance.now()
+  #exchange: Exchange | null = null
+  #over = false
+  #status: number | null = null
+  #raw: readonly string[] = []
+  #meter: Meter | null = null
+  #decoder: Decoder | null = null
+  #streaming = false
+  #held: Buffer[] = []
+  #heldSize = 0
+  #ttfbMs: number | null = null
+  #ttftMs: number | null = null
 
-    const settle = (result: Try | OmitTiming<Try>) => {
-      if (over) return
-      over = true
-      decoder?.stop()
-      client.onLeft = null
-      client.onDrain = null
-      resolve({ ...result, latencyMs: since(), ttfbMs, ttftMs } as Try) // the timing is what was missing
+  constructor(options: TryOptions, resolve: (result: Try) => void) {
+    this.#options = options
+    this.#resolve = resolve
+  }
+
+  begin(): void {
+    const { upstream, request, client } = this.#options
+    this.#exchange = upstream.send(request, this)
+    client.listener = this
+    if (client.gone) this.left()
+  }
+
+  head(status: number, raw: readonly string[]): void {
+    this.#status = status
+    this.#raw = raw
+    this.#ttfbMs = this.#since()
+    if (status >= 300 && status < 400) {
+      this.#exchange?.abort()
+      this.#fail(new Fault('upstream_redirect', 'the upstream redirects, which is not followed'))
+      return
     }
+    const contentType = headerOf(raw, 'content-type') ?? ''
+    this.#meter = this.#options.meter({ status, contentType, header: name => headerOf(raw, name) })
+    if (status < 300 && (this.#options.stream || contentType.includes('event-stream'))) this.#beginStream()
+  }
 
-    const pass = (pieces: readonly Buffer[]): boolean => {
-      let room = true
-      for (const piece of pieces) if (piece.length > 0) room = client.write(piece)
-      return room
-    }
+  data(chunk: Buffer): boolean {
+    if (this.#streaming) return this.#take(chunk)
+    this.#held.push(chunk)
+    this.#heldSize += chunk.length
+    if (this.#heldSize <= heldBytes) return true
+    this.#beginStream()
+    const whole = this.#held
+    this.#held = []
+    return whole.map(piece => this.#take(piece)).every(Boolean)
+  }
 
-    const read = (chunk: Buffer): boolean => {
-      if (meter === null || over) return true
-      const room = pass(meter.push(chunk))
-      if (ttftMs === null && meter.hasContent()) ttftMs = since()
-      return room
-    }
+  end(): void {
+    if (this.#decoder !== null) this.#decoder.end()
+    else if (this.#streaming) this.#endStream('complete', null)
+    else this.#endWhole()
+  }
 
-    const beginStream = () => {
-      streaming = true
-      const encoding = encodingOf(raw)
-      decoder =
-        encoding === null
-          ? null
-          : decoderOf(encoding, {
-              read,
-              drained: () => exchange.resume(),
-              ended(fault) {
-                exchange.abort() // what it says beyond its own end is nobody's
-                endStream(fault === null ? 'complete' : 'broken', fault)
-              },
-            })
-      client.head(status ?? 200, options.headers(raw, decoder !== null))
-      client.onDrain = () => (decoder ?? exchange).resume()
-    }
+  fail(fault: Fault): void {
+    if (this.#streaming) this.#endStream('broken', fault)
+    else this.#fail(fault)
+  }
 
-    const endStream = (how: 'complete' | 'broken' | 'left', fault: Fault | null) => {
-      const { rest, reading } = meter!.end(how === 'complete') // a stream has begun: there is a meter
-      if (how !== 'left') pass(rest)
-      settle({ kind: 'streamed', status: status ?? 200, reading, how, fault })
-    }
+  left(): void {
+    this.#exchange?.abort()
+    if (this.#streaming) this.#endStream('left', null)
+    else this.#settle({ kind: 'left', ...this.#timing(), status: this.#status })
+  }
 
-    const exchange: Exchange = options.upstream.send(request, {
-      head(code, headers) {
-        status = code
-        raw = headers
-        ttfbMs = since()
-        if (code >= 300 && code < 400) {
-          exchange.abort()
-          return settle({
-            kind: 'failed',
-            status,
-            fault: new Fault('upstream_redirect', 'the upstream redirects, which is not followed'),
-          })
-        }
-        const contentType = headerOf(headers, 'content-type') ?? ''
-        meter = options.meter({ status: code, contentType, header: name => headerOf(headers, name) })
-        if (code < 300 && (options.stream || contentType.includes('event-stream'))) beginStream()
-      },
-      data(chunk) {
-        if (streaming) return decoder === null ? read(chunk) : decoder.write(chunk)
-        held.push(chunk)
-        heldSize += chunk.length
-        if (heldSize <= heldBytes) return true
-        beginStream()
-        const whole = held
-        held = []
-        return whole.map(piece => (decoder === null ? read(piece) : decoder.write(piece))).every(Boolean)
-      },
-      end() {
-        if (decoder !== null) return decoder.end()
-        if (streaming) return endStream('complete', null)
-        const body = held.length === 1 ? held[0]! : Buffer.concat(held, heldSize)
-        settle({
-          kind: 'whole',
-          status: status ?? 200,
-          headers: raw,
-          body,
-          reading: readWhole(meter!, body, encodingOf(raw)),
-        })
-      },
-      fail(fault) {
-        if (streaming) return endStream('broken', fault)
-        settle({ kind: 'failed', status, fault })
-      },
-    })
+  drained(): void {
+    if (this.#decoder === null) this.#exchange?.resume()
+    else this.#decoder.resume()
+  }
 
-    if (over) return
-    client.onLeft = () => {
-      exchange.abort()
-      if (streaming) endStream('left', null)
-      else settle({ kind: 'left', status })
-    }
-    if (client.gone) client.onLeft()
-  })
+  #beginStream(): void {
+    this.#streaming = true
+    const encoding = encodingOf(this.#raw)
+    if (encoding !== null)
+      this.#decoder = decoderOf(encoding, {
+        read: chunk => this.#read(chunk),
+        drained: () => this.#exchange?.resume(),
+        ended: fault => {
+          this.#exchange?.abort() // what it says beyond its own end is nobody's
+          this.#endStream(fault === null ? 'complete' : 'broken', fault)
+        },
+      })
+    this.#options.client.head(this.#status ?? 200, this.#options.headers(this.#raw, encoding !== null))
+  }
+
+  #take(chunk: Buffer): boolean {
+    return this.#decoder === null ? this.#read(chunk) : this.#decoder.write(chunk)
+  }
+
+  #read(chunk: Buffer): boolean {
+    if (this.#meter === null || this.#over) return true
+    const room = this.#pass(this.#meter.push(chunk))
+    if (this.#ttftMs === null && this.#meter.hasContent()) this.#ttftMs = this.#since()
+    return room
+  }
+
+  #pass(pieces: readonly Buffer[]): boolean {
+    let room = true
+    for (const piece of pieces) if (piece.length > 0) room = this.#options.client.write(piece)
+    return room
+  }
+
+  #endWhole(): void {
+    const body = this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held, this.#heldSize)
+    const reading = readWhole(this.#meter!, body, encodingOf(this.#raw)) // an answer has begun: there is a meter
+    this.#settle({ kind: 'whole', ...this.#timing(), status: this.#status ?? 200, headers: this.#raw, body, reading })
+  }
+
+  #endStream(how: 'complete' | 'broken' | 'left', fault: Fault | null): void {
+    if (this.#over) return
+    const { rest, reading } = this.#meter!.end(how === 'complete') // a stream has begun: there is a meter
+    if (how !== 'left') this.#pass(rest)
+    this.#settle({ kind: 'streamed', ...this.#timing(), status: this.#status ?? 200, reading, how, fault })
+  }
+
+  #fail(fault: Fault): void {
+    this.#settle({ kind: 'failed', ...this.#timing(), status: this.#status, fault })
+  }
+
+  #settle(result: Try): void {
+    if (this.#over) return
+    this.#over = true
+    this.#decoder?.stop()
+    this.#options.client.listener = null
+    this.#resolve(result)
+  }
+
+  #timing(): Timing {
+    return { latencyMs: this.#since(), ttfbMs: this.#ttfbMs, ttftMs: this.#ttftMs }
+  }
+
+  #since(): number {
+    return performance.now() - this.#began
+  }
 }
-
-type OmitTiming<T> = T extends unknown ? Omit<T, keyof Timing> : never
 
 function readWhole(meter: Meter, body: Buffer, encoding: Encoding | null): Reading {
   meter.push(encoding === null ? body : inflated(body, encoding, heldBytes))

@@ -129,12 +129,12 @@ const round = (ms: number): number => Math.round(ms * 1000) / 1000
 /** Waits, but not for a client that has left. */
 async function pause(ms: number, client: Client): Promise<void> {
   const stop = new AbortController()
-  client.onLeft = () => stop.abort()
+  client.listener = { left: () => stop.abort(), drained() {} }
   try {
     await sleep(ms, undefined, { signal: stop.signal })
   } catch {
     // the client has left: the caller of `pause` looks at that itself
   } finally {
-    client.onLeft = null
+    client.listener = null
   }
 }
