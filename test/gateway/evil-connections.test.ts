@@ -139,7 +139,9 @@ test('where a retry is configured it waits as long as the upstream asks, and wha
       assert.ok(performance.now() - began >= 1_000, `${name} did not wait`)
     }),
   )
-  const rows = await gateway.facts(events => events.filter(event => event.type === 'llm.completed').length === 8)
+  const rows = await gateway.facts(
+    events => events.filter(event => event.type === 'llm.completed').length === calls.length,
+  )
   for (const row of rows.filter(event => event.type === 'llm.completed')) {
     assert.partialDeepStrictEqual(row, { outcome: 'success', attempts: 3, input_tokens: 10 })
     assert.deepEqual(

@@ -58,6 +58,11 @@ const candidates = (text: string, finish?: string) => [
 ]
 const geminiUsage = { promptTokenCount: 10, candidatesTokenCount: 3, totalTokenCount: 13 }
 
+const cohereUsage = {
+  billed_units: { input_tokens: 10, output_tokens: 3 },
+  tokens: { input_tokens: 90, output_tokens: 5 },
+}
+
 const openaiShape = (it: unknown) =>
   typeof at(it, 'error', 'message') === 'string' && at(it, 'error', 'type') !== undefined
 
@@ -139,6 +144,27 @@ export const doors: readonly DoorSample[] = [
     codeIn: it => at(it, 'error', 'details', 0, 'reason'),
     ownShape: it => typeof at(it, 'error', 'code') === 'number' && typeof at(it, 'error', 'status') === 'string',
   },
+  {
+    name: 'cohere',
+    path: () => '/v2/chat',
+    body: (stream, content = 'hi') =>
+      JSON.stringify({ model, messages: messages(content), ...(stream ? { stream } : {}) }),
+    answer: {
+      id: 'c-1',
+      finish_reason: 'COMPLETE',
+      message: { role: 'assistant', content: [{ type: 'text', text: 'Hello there.' }] },
+      usage: cohereUsage,
+    },
+    events: [
+      named({ type: 'message-start', ...{ id: 'c-1', delta: { message: { role: 'assistant' } } } }),
+      named({ type: 'content-start', ...{ index: 0, delta: { message: { content: { type: 'text', text: '' } } } } }),
+      named({ type: 'content-delta', ...{ index: 0, delta: { message: { content: { text: 'Hello there.' } } } } }),
+      named({ type: 'content-end', ...{ index: 0 } }),
+      named({ type: 'message-end', ...{ delta: { finish_reason: 'COMPLETE', usage: cohereUsage } } }),
+    ],
+    codeIn: it => at(it, 'code'),
+    ownShape: it => typeof at(it, 'message') === 'string',
+  },
 ]
 
 const streaming = (stream: boolean) => (stream ? { stream, stream_options: { include_usage: true } } : {})
@@ -149,11 +175,12 @@ export const allDoors = (origin: string, route: object = {}, more: object = {}) 
     'up-openai': { protocol: 'openai', baseUrl: `${origin}/v1`, apiKey: 'sk-provider-0123456789abcdef', prices },
     'up-anthropic': { protocol: 'anthropic', baseUrl: origin, apiKey: 'sk-provider-0123456789abcdef', prices },
     'up-gemini': { protocol: 'gemini', baseUrl: origin, apiKey: 'sk-provider-0123456789abcdef', prices },
+    'up-cohere': { protocol: 'cohere', baseUrl: origin, apiKey: 'sk-provider-0123456789abcdef', prices },
   },
   routes: [
     {
       models: ['made-up*'],
-      targets: [{ provider: 'up-openai' }, { provider: 'up-anthropic' }, { provider: 'up-gemini' }],
+      targets: ['up-openai', 'up-anthropic', 'up-gemini', 'up-cohere'].map(provider => ({ provider })),
       ...route,
     },
   ],
