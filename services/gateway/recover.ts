@@ -74,9 +74,11 @@ export function crashed(admission: Admission, now: number) {
  */
 export function memoryMarks(log: EventLog, at: Partition, idleMs: number) {
   const ends: { readonly time: number; readonly end: number }[] = []
-  let latest = -1
+  let latest: number | null = null
   return {
     async move(oldestOpen: number | null, now: number): Promise<void> {
+      // What a former life marked still holds: all that stands before it was done with then.
+      latest ??= (await log.committed(memoryGroup, at))?.offset ?? -1
       const { end } = await log.bounds(at)
       ends.push({ time: now, end })
       // The newest sample that is older than the idle time: nothing before it is remembered.
