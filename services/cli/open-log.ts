@@ -1,5 +1,8 @@
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { topics } from '../../schemas/topics.ts'
 import type { Settings } from '../io/config-settings.ts'
+import { Fault } from '../io/fault.ts'
 import type { FileLogOptions } from '../io/log/file/file.ts'
 import type { KafkaLogOptions } from '../io/log/kafka/kafka.ts'
 import type { EventLog } from '../io/log/port.ts'
@@ -39,6 +42,32 @@ export async function openFiles(
     ...policy,
   })
 }
+
+/** An outage is told at its beginning and this often while it lasts. */
+const tellAgainMs = 60_000
+
+/**
+ * Makes the topics that are missing as soon as the log is there, however long that takes, and tells what is not as it
+ * should be.
+ */
+export async function ensureTopics(log: EventLog, logger: Logger): Promise<void> {
+  for (let toldAt = Number.NEGATIVE_INFINITY; ; ) {
+    try {
+      for (const difference of await log.ensure(Object.values(topics))) logger.warn(difference)
+      return
+    } catch (error) {
+      if (!(error instanceof Fault) || !error.retriable) throw error
+      if (performance.now() - toldAt >= tellAgainMs) {
+        toldAt = performance.now()
+        logger.warn(`the log is away, its topics are looked after when it is back: ${error.message}`)
+      }
+      await sleep(knockMs)
+    }
+  }
+}
+
+/** The log tries by itself for seconds before it gives up; this only keeps a refusal from being asked for in a circle. */
+const knockMs = 500
 
 type FilePolicy = Pick<FileLogOptions, 'durability' | 'maxBytes' | 'retentionMs' | 'waitFor'>
 

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { textOf } from '../io/fault.ts'
+import { Fault, textOf } from '../io/fault.ts'
 import { createKey, listKeys, revokeKey } from '../io/keys.ts'
 import type { EventLog } from '../io/log/port.ts'
 
@@ -28,6 +28,8 @@ export function adminRoutes(app: FastifyInstance, options: AdminOptions): void {
             .send(problem('unauthenticated', 'The admin routes want the admin token as a bearer token.'))
       })
       admin.setErrorHandler((error, _request, reply) => {
+        if (error instanceof Fault && error.retriable)
+          return reply.code(503).header('retry-after', '5').send(problem(error.code, error.message))
         const status = z.object({ statusCode: z.number().min(400).max(599) }).safeParse(error)
         return reply.code(status.success ? status.data.statusCode : 500).send(problem('failed', textOf(error)))
       })

@@ -53,7 +53,7 @@ export async function revokeKey(log: EventLog, id: string): Promise<KeyRow | nul
 export async function listKeys(log: EventLog): Promise<readonly KeyRow[]> {
   const view = followKeys(log)
   try {
-    await within(view.caughtUp)
+    await within(view.caughtUp, 'did not tell the keys')
     return view.rows().sort((a, b) => (a.createdAt ?? 0) - (b.createdAt ?? 0))
   } finally {
     await view.close()
@@ -158,7 +158,7 @@ function read(message: Message): { readonly fact: KeyFact; readonly time: number
 
 /** Gives the time under which the fact was written. */
 async function write(log: EventLog, fact: KeyFact): Promise<number> {
-  await within(log.ensure([topics.config]))
+  await within(log.ensure([topics.config]), 'did not take it; no key was changed')
   const writer = await log.writer(topics.config.name)
   try {
     // A key has two facts in its life, so the sequence tells which one it is; told twice, it has the same id.
@@ -168,7 +168,10 @@ async function write(log: EventLog, fact: KeyFact): Promise<number> {
     const written = new Promise<void>((resolve, reject) =>
       writer.append(message, fault => (fault === null ? resolve() : reject(fault))),
     )
-    await within(written.then(() => writer.flush()))
+    await within(
+      written.then(() => writer.flush()),
+      'did not take it; should it do so late, the list of keys shows it',
+    )
     return time
   } finally {
     // A fact that the log has not taken by now is let go of: nobody was told the key.
@@ -179,9 +182,9 @@ async function write(log: EventLog, fact: KeyFact): Promise<number> {
 /** An administrator is told that the log is away before the own patience ends. */
 const patienceMs = 5_000
 
-async function within<T>(promise: Promise<T>): Promise<T> {
+async function within<T>(promise: Promise<T>, said: string): Promise<T> {
   const late = Promise.withResolvers<never>()
-  const message = `The log did not answer within ${patienceMs / 1000} s; no key was changed, or it will be seen in the list later.`
+  const message = `The log is away: within ${patienceMs / 1000} s it ${said}.`
   const timer = setTimeout(() => late.reject(new Fault('log_unavailable', message, { retriable: true })), patienceMs)
   promise.catch(() => {}) // of no interest once it is too late
   return Promise.race([promise, late.promise]).finally(() => clearTimeout(timer))

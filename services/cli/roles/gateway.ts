@@ -1,18 +1,25 @@
+import path from 'node:path'
 import { topics } from '../../../schemas/topics.ts'
 import { startGateway } from '../../gateway/gateway.ts'
 import { type Config, loadConfig } from '../../io/config.ts'
 import { type Credentials, openCredentials, quickstartAgent } from '../../io/credentials.ts'
 import { nextLife } from '../../io/epoch.ts'
 import { hashOfKey } from '../../io/keys.ts'
-import { forward, forwarderGroup } from '../../io/log/forward.ts'
+import { type Forwarder, forward, forwarderGroup } from '../../io/log/forward.ts'
 import type { EventLog, Partition } from '../../io/log/port.ts'
-import { openFiles, openSharedLog } from '../open-log.ts'
+import type { Logger } from '../../io/logger.ts'
+import { ensureTopics, openFiles, openSharedLog } from '../open-log.ts'
 import { type StartRole, sinkGroup } from './role.ts'
 
 /** Of the ten seconds of a whole drain: answers under way are what it is for. */
 const drainMs = 7_000
 /** And of these, with Kafka, for what the spool has not shipped. What is left is shipped by the next start. */
 const shipMs = 2_000
+/** And then for hanging up. */
+const hangUpMs = 500
+
+/** How much longer than a run may be idle the spool remembers it, so that the slowest restart still finds it there. */
+const rememberedMs = 300_000
 
 export const start: StartRole = async ({ settings, env, slot, logger }) => {
   const config = loadConfig(settings, env)
@@ -22,17 +29,23 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
   const spooled = settings.kafka !== null
   const log = await openFiles(settings, logger, {
     durability: config.durability === 'spool' ? 'os' : 'fsync',
-    // A spool is emptied as it is shipped and has a bound; the embedded log is the history, and has an age.
+    // A spool has a bound, and keeps what is shipped for as long as a restart must remember it; the embedded log is the
+    // history, and has an age.
     ...(spooled
-      ? { retentionMs: 0, maxBytes: config.limits.spoolBytes, waitFor: [forwarderGroup] }
+      ? {
+          retentionMs: config.runs.defaults.idleTimeoutMs + rememberedMs,
+          maxBytes: config.limits.spoolBytes,
+          waitFor: [forwarderGroup],
+        }
       : { retentionMs: config.retention.log, waitFor: [sinkGroup] }),
   })
   const shared = spooled ? await openSharedLog(settings, life.producer, logger) : log
-  const logs = [...new Set([log, shared])]
-  for (const each of logs) for (const difference of await each.ensure(Object.values(topics))) logger.warn(difference)
+  await ensureTopics(log, logger)
+  // Nobody waits for Kafka here: what must be known to serve stands on this disk since the first start.
+  if (spooled) background(ensureTopics(shared, logger))
 
   const at: Partition = { topic: topics.events.name, partition: slot }
-  const forwarder = spooled ? forward({ from: log, at, to: shared, topic: at.topic, log: logger }) : null
+  const forwarders = spooled ? await shipping(log, at, shared, settings.workers, logger) : []
   const gateway = await startGateway({
     config: withQuickstart(config, credentials),
     host: settings.host,
@@ -42,26 +55,60 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     at,
     life,
     shared,
+    ...(spooled ? { keysFile: path.join(settings.dataDir, 'known', `keys-${slot}.json`) } : {}),
     adminToken: credentials.adminToken.reveal(),
     peers: settings.workers > 1 || spooled,
     logger,
-    ...(forwarder === null ? {} : { backlog: forwarder.backlog }),
+    ...(forwarders.length === 0 ? {} : { backlog: () => together(forwarders) }),
   })
   // One that no longer sees revoked keys, or cannot read its spool, must not go on: the crash is the supervisor's to see.
-  for (const end of [gateway.broken, forwarder?.ended])
-    end?.catch(error => {
-      throw error
-    })
+  for (const end of [gateway.broken, ...forwarders.map(forwarder => forwarder.ended)]) background(end)
   return {
     facts: { listening: `${settings.host}:${gateway.port}` },
     async close() {
       await gateway.close(spooled ? drainMs - shipMs : drainMs)
-      if (forwarder !== null) {
-        await shipped(log, at)
-        await forwarder.close()
-      }
-      for (const each of logs) await each.close()
+      if (spooled) await shipped(log, at)
+      // All that was promised is on this disk by now: a Kafka that is away is not waited for.
+      const rest = [
+        ...forwarders.map(forwarder => forwarder.close()),
+        log.close(),
+        ...(spooled ? [shared.close()] : []),
+      ]
+      await Promise.race([Promise.all(rest), new Promise(resolve => setTimeout(resolve, hangUpMs))])
     },
+  }
+}
+
+/** What nobody waits for still ends the process where it fails. */
+const background = (act: Promise<unknown>): void =>
+  void act.catch(error => {
+    throw error
+  })
+
+/**
+ * A forwarder for this gateway's partition of the spool; the first gateway has one, too, for each that a start with more
+ * workers has left behind.
+ */
+async function shipping(
+  spool: EventLog,
+  at: Partition,
+  to: EventLog,
+  workers: number,
+  log: Logger,
+): Promise<readonly Forwarder[]> {
+  const left = at.partition === 0 ? (await spool.partitions(at.topic)).filter(partition => partition >= workers) : []
+  // Whoever ships a partition holds its lock, and clears away what is shipped.
+  for (const partition of left) await spool.writer(at.topic, { partition })
+  return [at.partition, ...left].map(partition =>
+    forward({ from: spool, at: { ...at, partition }, to, topic: at.topic, log }),
+  )
+}
+
+function together(forwarders: readonly Forwarder[]): { readonly records: number; readonly ageMs: number } {
+  const each = forwarders.map(forwarder => forwarder.backlog())
+  return {
+    records: each.reduce((sum, one) => sum + one.records, 0),
+    ageMs: each.reduce((most, one) => Math.max(most, one.ageMs), 0),
   }
 }
 

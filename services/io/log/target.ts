@@ -41,7 +41,9 @@ export class Target {
     while (this.#partitions === 0 || performance.now() - this.#askedAt > partitionsMs) {
       if (this.#signal.aborted) return null
       try {
-        this.#partitions = Math.max(1, (await this.#to.partitions(this.#topic)).length)
+        const found = await this.#unlessGivenUp(this.#to.partitions(this.#topic))
+        if (found === null) return null
+        this.#partitions = Math.max(1, found.length)
         this.#askedAt = performance.now()
       } catch (error) {
         await this.#away(error)
@@ -56,7 +58,8 @@ export class Target {
     while (left.length > 0) {
       if (this.#signal.aborted) return false
       try {
-        this.#writer ??= await this.#to.writer(this.#topic)
+        this.#writer ??= await this.#unlessGivenUp(this.#to.writer(this.#topic))
+        if (this.#writer === null) return false
       } catch (error) {
         await this.#away(error)
         continue
@@ -69,6 +72,20 @@ export class Target {
       await this.#away(fault)
     }
     return true
+  }
+
+  /** Null as soon as it is given up; a log that is away may take its time to say so. */
+  async #unlessGivenUp<T>(answer: Promise<T>): Promise<T | null> {
+    answer.catch(() => {}) // of no interest once it is given up
+    const { promise: givenUp, resolve } = Promise.withResolvers<null>()
+    const giveUp = () => resolve(null)
+    if (this.#signal.aborted) return null
+    this.#signal.addEventListener('abort', giveUp)
+    try {
+      return await Promise.race([answer, givenUp])
+    } finally {
+      this.#signal.removeEventListener('abort', giveUp)
+    }
   }
 
   /** How many were taken before the first that was not. What was taken behind it is sent again, and dropped by its id. */
