@@ -77,11 +77,17 @@ function refuseSecond(settings: Settings, wanted: readonly RoleName[]): void {
 async function withDoors(settings: Settings, wanted: readonly RoleName[]): Promise<Settings> {
   const doors = [
     { role: 'gateway', variable: 'SLUICE_PORT', host: settings.host, port: settings.port },
+    { role: 'sink', variable: 'SLUICE_CONSOLE_PORT', host: settings.host, port: settings.consolePort },
     { role: 'warehouse', variable: 'SLUICE_WAREHOUSE_PORT', host: '127.0.0.1', port: settings.warehousePort },
   ].filter(door => wanted.some(role => role === door.role))
   const ports = await checkDoors(doors)
   const of = (role: string, otherwise: number) => ports[doors.findIndex(door => door.role === role)] ?? otherwise
-  return { ...settings, port: of('gateway', settings.port), warehousePort: of('warehouse', settings.warehousePort) }
+  return {
+    ...settings,
+    port: of('gateway', settings.port),
+    consolePort: of('sink', settings.consolePort),
+    warehousePort: of('warehouse', settings.warehousePort),
+  }
 }
 
 /** Where this stack answers, for whoever asks on this machine. */

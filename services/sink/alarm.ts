@@ -14,7 +14,10 @@ export function openAlarm(log: EventLog, now: () => number = Date.now): Alarm {
   let writer: Promise<Writer> | null = null
   return {
     async ring(lost) {
-      writer ??= log.writer(topics.alerts.name)
+      writer ??= log.writer(topics.alerts.name).catch(error => {
+        writer = null // the next try opens another
+        throw error
+      })
       const open = await writer
       const told = lost.map(gap => {
         const scope = `producer:${gap.producer}`

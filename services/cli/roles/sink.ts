@@ -6,9 +6,11 @@ import type { ClickHouseSettings, Settings } from '../../io/config-settings.ts'
 import { type Credentials, openCredentials } from '../../io/credentials.ts'
 import { nextLife } from '../../io/epoch.ts'
 import { textOf } from '../../io/fault.ts'
+import { openStatus } from '../../io/status.ts'
 import { openAlarm } from '../../sink/alarm.ts'
-import { startSink } from '../../sink/sink.ts'
-import { openSharedLog } from '../open-log.ts'
+import { openSinkFigures } from '../../sink/metrics.ts'
+import { type Sink, startSink } from '../../sink/sink.ts'
+import { ensureTopics, openSharedLog } from '../open-log.ts'
 import { type RoleContext, type StartRole, sinkGroup } from './role.ts'
 
 /** The topics whose records are rows of `events`. */
@@ -22,22 +24,47 @@ export const start: StartRole = async context => {
   const { settings, env, logger } = context
   const config = loadConfig(settings, env)
   const where = clickhouseOf(settings, openCredentials(settings).credentials)
+  let sink: Sink | null = null
+  const figures = openSinkFigures(() => sink?.lag() ?? { records: 0, ageMs: 0 })
+  // First of all: whoever looks at a sink that waits for ClickHouse is told so.
+  const status = await openStatus({
+    host: settings.host,
+    port: settings.consolePort,
+    notReady: () => (sink === null ? 'it is starting' : figures.isAway() ? 'ClickHouse takes no rows' : null),
+    metrics: figures,
+  })
   const log = await openSharedLog(settings, nextLife(settings.dataDir, 'sink', 0).producer, logger)
-  for (const difference of await log.ensure(Object.values(topics))) logger.warn(difference)
-  await prepared(context, where, Math.max(1, Math.ceil(config.retention.rows / dayMs)))
+  await Promise.all([
+    ensureTopics(log, logger),
+    prepared(context, where, Math.max(1, Math.ceil(config.retention.rows / dayMs))),
+  ])
   const clickhouse = openClickHouse(where)
   const alarm = openAlarm(log)
-  const sink = startSink({ log, clickhouse, topics: stored, group: sinkGroup, logger, onLost: alarm.ring })
+  sink = startSink({
+    log,
+    clickhouse,
+    topics: stored,
+    group: sinkGroup,
+    logger,
+    metrics: figures,
+    async onLost(lost) {
+      await alarm.ring(lost)
+      figures.lost(lost)
+    },
+  })
   // What trying again does not mend is a crash: the supervisor sees it, and starts another.
   sink.ended.catch(error => {
     throw error
   })
+  const running = sink
   return {
+    facts: { status: `${settings.host}:${status.port}` },
     async close() {
-      await sink.close()
+      await running.close()
       await alarm.close()
       await clickhouse.close()
       await log.close()
+      await status.close()
     },
   }
 }
