@@ -24,7 +24,7 @@ export const commands: readonly Entry[] = [
   },
   {
     name: 'runs',
-    usage: 'runs [--agent A] [--state running] [--task T] [--errors] [--limit 20] [--watch] [--json]',
+    usage: 'runs [--agent A] [--state running] [--task T] [--errors] [--since 1d] [--limit 20] [--watch] [--json]',
     says: 'what agents are doing and have done, the latest first',
     load: () => import('./runs.ts'),
   },

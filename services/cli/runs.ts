@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { parseDuration, spanMs } from '../../schemas/duration.ts'
 import { readSettings } from '../io/config-settings.ts'
 import { rowsOf } from './clickhouse.ts'
 import { type Command, misused } from './command.ts'
@@ -14,6 +15,7 @@ export const command: Command = async (args, shell) => {
       state: { type: 'string' },
       task: { type: 'string' },
       errors: { type: 'boolean' },
+      since: { type: 'string', default: '1d' },
       limit: { type: 'string', default: '20' },
       watch: { type: 'boolean' },
       json: { type: 'boolean' },
@@ -22,8 +24,13 @@ export const command: Command = async (args, shell) => {
   const limit = Number(values.limit)
   if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
     throw misused('--limit wants a whole number from 1 to 1000.')
+  const span = parseDuration(values.since)
+  const sinceMs = span === null ? null : spanMs(span)
+  if (sinceMs === null) throw misused('--since wants a duration such as 1h or 7d.')
   const settings = readSettings(shell.env)
   const filters = [
+    // Only runs of that time are put together: over all of them it would take seconds.
+    'run_id IN (SELECT run_id FROM events WHERE ts > now64(3) - toIntervalMillisecond({since:UInt64}))',
     "agent != ''",
     ...(values.agent === undefined ? [] : ['agent = {agent:String}']),
     ...(values.state === undefined ? [] : ['state = {state:String}']),
@@ -34,9 +41,12 @@ export const command: Command = async (args, shell) => {
       input_tokens, output_tokens, cost_nano_usd, tree_cost_nano_usd, toUnixTimestamp64Milli(assumeNotNull(started_at)) AS started_ms,
       toUnixTimestamp64Milli(assumeNotNull(last_at)) AS last_ms
     FROM runs WHERE ${filters.join(' AND ')} ORDER BY last_at DESC LIMIT ${limit}`
-  const params = Object.entries({ agent: values.agent, state: values.state, task: values.task }).filter(
-    (pair): pair is [string, string] => pair[1] !== undefined,
-  )
+  const params = Object.entries({
+    since: String(sinceMs),
+    agent: values.agent,
+    state: values.state,
+    task: values.task,
+  }).filter((pair): pair is [string, string] => pair[1] !== undefined)
   const show = async () => {
     const rows = await rowsOf<RunRow>(settings, query, params)
     if (values.json === true) return `${JSON.stringify(rows)}\n`
