@@ -128,7 +128,7 @@ test('several mistakes are told at once, in the order of the file', () => {
 test('the example file holds, and says all that the contract shows', () => {
   const config = loadConfig({ configFile: example }, {})
   assert.deepEqual(config.warnings, [])
-  assert.deepEqual([...config.providers.keys()], ['simulator', 'openai', 'anthropic', 'gemini', 'local'])
+  assert.deepEqual([...config.providers.keys()], ['simulator', 'openai', 'anthropic', 'gemini', 'bedrock', 'local'])
   assert.equal(config.agents.get('researcher')?.budgets[0]?.limitNanoUsd, 5_000_000_000)
   assert.equal(config.teams.get('research')?.budgets[0]?.resetAtMinute, 9 * 60)
   assert.deepEqual(config.routes[0]?.retry, { attempts: 3, baseMs: 200, maxMs: 5000 })
