@@ -1,4 +1,4 @@
-import type { Broker, GroupMember, GroupMemberAssignment, GroupState, IHeaders, Message as KafkaMessage } from 'kafkajs'
+import type { Broker, GroupMember, GroupMemberAssignment, GroupState, IHeaders } from 'kafkajs'
 
 /**
  * What kafkajs speaks but does not type. Its brokers know one method per request of the protocol; the published type
@@ -21,25 +21,6 @@ export type Peer = {
     }[]
   }): Promise<{
     readonly responses: readonly { readonly topicName: string; readonly partitions: readonly Fetched[] }[]
-  }>
-  produce(request: {
-    readonly acks: number
-    readonly timeout: number
-    readonly producerId: string
-    readonly producerEpoch: number
-    readonly topicData: readonly {
-      readonly topic: string
-      readonly partitions: readonly {
-        readonly partition: number
-        readonly firstSequence: number
-        readonly messages: readonly KafkaMessage[]
-      }[]
-    }[]
-  }): Promise<{
-    readonly topics: readonly {
-      readonly topicName: string
-      readonly partitions: readonly { readonly partition: number; readonly baseOffset: string }[]
-    }[]
   }>
   initProducerId(request: { readonly transactionTimeout: number }): Promise<ProducerId>
   joinGroup(request: {
@@ -109,6 +90,27 @@ export type Fetched = {
 
 /** `as`, because the class behind the published type has exactly these methods in the pinned version. */
 export const peer = (broker: Broker): Peer => broker as unknown as Peer
+
+/** The way of a request to a broker and back, for those that we encode ourselves. */
+export type Transport = {
+  send<Decoded extends { readonly clientSideThrottleTime: number }, Answer>(exchange: {
+    readonly request: {
+      readonly apiKey: number
+      readonly apiVersion: number
+      readonly apiName: string
+      readonly expectResponse: () => boolean
+      readonly encode: () => Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
+    }
+    readonly response: {
+      readonly decode: (bytes: Buffer) => Promise<Decoded>
+      readonly parse: (decoded: Decoded) => Promise<Answer>
+    }
+  }): Promise<Answer>
+}
+
+/** Likewise: all of the class's own methods end there. */
+export const transport = (broker: Broker): Transport =>
+  (broker as unknown as { connectionPool: Transport }).connectionPool
 
 /** The protocol's name of an error, wherever kafkajs has wrapped it; null for what is no answer of a broker. */
 export function errorType(error: unknown): string | null {

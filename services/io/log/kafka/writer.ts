@@ -97,7 +97,7 @@ export function openWriter(session: Session, topic: string, log: Logger, limits:
       lastStart = now()
       lastCount = batch.length
       for (const one of batch) underWay.add(one)
-      const outgoing = batch.map((one): Outgoing => ({ key: one.message.key, message: one.message, outcome: null }))
+      const outgoing = batch.map((one): Outgoing => ({ message: one.message, outcome: null }))
       await producer.send(outgoing, stop.signal)
       for (const [i, { outcome }] of outgoing.entries()) {
         if (outcome) settleOne(batch[i]!, outcome.fault, outcome.offset)
