@@ -97,6 +97,7 @@ export const doors: readonly DoorSample[] = [
     answer: response('completed', { output: [outputMessage], usage: responsesUsage }),
     events: [
       named({ type: 'response.created', ...{ response: response('in_progress', { output: [], usage: null }) } }),
+      named({ type: 'response.output_item.added', ...{ output_index: 0, item: { ...outputMessage, content: [] } } }),
       named({ type: 'response.output_text.delta', ...{ item_id: 'msg_1', output_index: 0, delta: 'Hello' } }),
       named({ type: 'response.output_text.delta', ...{ item_id: 'msg_1', output_index: 0, delta: ' there.' } }),
       named({
