@@ -31,18 +31,18 @@ const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).di
 
 /** The signature as AWS computes it from what has arrived, by the letter of its documentation. */
 function signatureOf(
-  { method, origin: address, path, body }: Signable,
+  { method, origin, path, body }: Signable,
   headers: readonly string[],
   canonicalPath: string,
 ): string {
   const authorization = headerIn(headers, 'authorization')
   const names = /SignedHeaders=([^,]+)/.exec(authorization)?.[1]?.split(';') ?? []
-  const valueOf = (name: string) => (name === 'host' ? new URL(address).host : headerIn(headers, name))
+  const signedValue = (name: string) => (name === 'host' ? new URL(origin).host : headerIn(headers, name))
   const canonical = [
     method,
     canonicalPath,
     path.split('?')[1] ?? '',
-    ...names.map(name => `${name}:${valueOf(name).trim().replace(/ +/g, ' ')}`),
+    ...names.map(name => `${name}:${signedValue(name).trim().replace(/ +/g, ' ')}`),
     '',
     names.join(';'),
     sha256(body ?? ''),
