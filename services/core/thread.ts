@@ -237,6 +237,17 @@ function chainOf(history: History, length: number, digest: Digest): readonly str
   return chains
 }
 
-/** Long and mixed enough that two providers or frameworks do not make the same one: `call_1` is not. */
-export const isUnlikely = (id: string): boolean =>
-  id.length >= 16 && /\d/.test(id) && /[a-z]/i.test(id) && new Set(id).size >= 10
+/**
+ * Whether two providers or frameworks would not make the same id: it has a dozen characters that are no word and no
+ * number. `call_1` has none, nor has `functions.get_weather:0`, however long: the next run has the same.
+ */
+export function isUnlikely(id: string): boolean {
+  if (uuid.test(id)) return true
+  const random = id.split(/[^A-Za-z0-9]+/).filter(part => !plainPart.test(part))
+  const characters = random.join('')
+  return characters.length >= 12 && new Set(characters).size >= 7
+}
+
+const uuid = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/i
+/** A number, or words in any case of a programmer's with a small number behind them. */
+const plainPart = /^(?:\d*|[A-Z]*\d{0,3}|[a-z]*(?:[A-Z][a-z]+)*\d{0,3})$/
