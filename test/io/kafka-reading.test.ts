@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import { createHook } from 'node:async_hooks'
 import { test } from 'node:test'
-import pino from 'pino'
 import { openClient } from '../../services/io/log/kafka/client.ts'
 import type { Batch } from '../../services/io/log/port.ts'
 import { broker, silent } from '../support/broker.ts'
@@ -156,15 +156,28 @@ test('following a real Kafka', async t => {
     assert.deepEqual(await log.partitions(there), [0])
   })
 
-  await t.test('nothing is written to the console, by kafkajs or by Node about it', async () => {
-    const warnings: string[] = []
-    const hear = (warning: Error) => warnings.push(warning.name)
-    process.on('warning', hear)
-    const client = openClient({ brokers: kafka.brokers, clientId: 'test', log: pino({ level: 'silent' }) })
-    await client.cluster.connect()
-    await new Promise(resolve => setImmediate(resolve))
-    client.cut()
-    process.off('warning', hear)
-    assert.deepEqual(warnings, [])
-  })
+  await t.test(
+    'an idle log is idle: its connections set no timers over and over, and Node has nothing to warn of',
+    async () => {
+      const warnings: string[] = []
+      const hear = (warning: Error) => warnings.push(warning.name)
+      process.on('warning', hear)
+      const log = logOn(kafka)
+      const topic = await freshTopic(log)
+      const follower = log.follow(topic, { from: 'earliest', onBatch: () => {} })
+      await follower.caughtUp
+      let timers = 0
+      const hook = createHook({
+        init: (_, type) => {
+          if (type === 'Timeout') timers++
+        },
+      }).enable()
+      await new Promise(resolve => setTimeout(resolve, 1_000))
+      hook.disable()
+      await follower.close()
+      process.off('warning', hear)
+      assert.deepEqual(warnings, [])
+      assert.ok(timers < 100, `${timers} timers in a second`)
+    },
+  )
 })

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import net from 'node:net'
 import tls from 'node:tls'
 import kafkajs, { type Cluster, type ISocketFactory, type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs'
@@ -37,7 +38,7 @@ export type Client = {
 }
 
 export function openClient(address: Address, attempt = 0): Client {
-  muteNegativeTimeout()
+  calmTimers()
   const first = attempt % address.brokers.length
   const sockets = new Set<net.Socket>()
   const kafka = new kafkajs.Kafka({
@@ -107,20 +108,22 @@ function speak(log: Logger, { namespace, label, log: entry }: LogEntry): void {
   log.debug({ ...rest, namespace, label }, `kafkajs: ${message}`)
 }
 
-let muted = false
+type RequestQueue = { readonly pending: readonly unknown[]; scheduleCheckPendingRequests(): void }
+
+let calmed = false
 
 /**
- * kafkajs sets a timer in the past for each new connection (harmless: it fires at once). Node warns of that once per
- * process; this spends the one warning where nobody hears it, and leaves every other warning alone.
+ * Each connection of kafkajs looks for requests it has held back every millisecond, for ever, whether there are any or
+ * not: a timer in the past that sets itself anew. A gateway with a dozen connections would pay a tenth of a core for
+ * nothing (and Node would warn of the negative timeout). We let it look only while something is held back.
  */
-function muteNegativeTimeout(): void {
-  if (muted) return
-  muted = true
-  const warn = process.emitWarning
-  process.emitWarning = () => {}
-  try {
-    clearTimeout(setTimeout(() => {}, -1))
-  } finally {
-    process.emitWarning = warn
+function calmTimers(): void {
+  if (calmed) return
+  calmed = true
+  // `as`: the pinned version's class, which nothing exports and no type describes.
+  const queue = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }
+  const look = queue.prototype.scheduleCheckPendingRequests
+  queue.prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
+    if (this.pending.length > 0) look.call(this)
   }
 }
