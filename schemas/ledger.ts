@@ -1,0 +1,79 @@
+import { z } from 'zod'
+import { producerName } from './envelope.ts'
+
+/**
+ * What gateways say of money. Amounts are running totals of one gateway epoch at one node since the epoch began, so a
+ * message that comes twice, late or out of order changes nothing. Money is in nano-dollars.
+ */
+const count = z.number().int().nonnegative()
+
+/** One life of one gateway process. */
+export const life = z.object({ gateway: producerName, epoch: count })
+export type Life = z.infer<typeof life>
+
+/** A cap's place: one scope in one window, e.g. `agent:researcher/1d@2026-11-21`. */
+export const nodeId = z.string().min(1).max(400)
+
+/** Of a run that a gateway named: who may spend at it without asking, and how much. */
+const birth = z.object({
+  minted_by: life.optional(),
+  birthright_nano_usd: count.optional(),
+})
+
+/** Asks for more. The latest one of an epoch at a node replaces those before it; `needs` 0 withdraws. */
+export const leaseRequested = life.extend(birth.shape).extend({
+  type: z.literal('lease.requested'),
+  node: nodeId,
+  /** Rises with every ask of this epoch at this node. */
+  ask: count,
+  /** The total of grants that would let the first waiting call in; 0 where none waits. */
+  needs_nano_usd: count,
+  /** The total of grants wished for. */
+  wants_nano_usd: count,
+  /** The hold of the first waiting call. */
+  asked_nano_usd: count,
+})
+export type LeaseRequested = z.infer<typeof leaseRequested>
+
+const totals = life.extend(birth.shape).extend({
+  node: nodeId,
+  /** Rises with every report of this epoch at this node. */
+  report: count,
+  spent_nano_usd: count,
+  /** The part of `spent` that providers billed beyond the holds. */
+  beyond_nano_usd: count,
+  returned_nano_usd: count,
+  /** Bounds of the calls under way. The only amount that also falls: the highest `report` counts. */
+  held_nano_usd: count,
+  /** This epoch spends nothing more at this node, whatever it is granted. */
+  final: z.boolean().optional(),
+})
+/** A report whose cause was a call: admitted or settled. */
+export const leaseSettled = totals.extend({ type: z.literal('lease.settled') })
+/** A report whose cause was money given back. */
+export const leaseReturned = totals.extend({ type: z.literal('lease.returned') })
+export type LeaseReport = z.infer<typeof leaseSettled> | z.infer<typeof leaseReturned>
+
+/** The epoch is alive. Extends its term once the owner has acknowledged it. */
+export const gatewayBeat = life.extend({ type: z.literal('gateway.heartbeat'), beat: count })
+export type GatewayBeat = z.infer<typeof gatewayBeat>
+
+/** What was booked is not what was billed: the running total of one source's corrections at a node; may be negative. */
+export const spendCorrected = z.object({
+  type: z.literal('spend.corrected'),
+  node: nodeId,
+  source: z.string().min(1).max(200),
+  /** Rises with every correction of this source at this node. */
+  correction: count,
+  total_nano_usd: z.number().int(),
+})
+export type SpendCorrected = z.infer<typeof spendCorrected>
+
+export const ledgerMessage = z.discriminatedUnion('type', [
+  leaseRequested,
+  leaseSettled,
+  leaseReturned,
+  gatewayBeat,
+  spendCorrected,
+])
+export type LedgerMessage = z.infer<typeof ledgerMessage>
