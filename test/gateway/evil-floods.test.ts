@@ -86,7 +86,7 @@ async function growth(before: number): Promise<number> {
         most = now
         quietSince = performance.now()
       }
-      return performance.now() - quietSince > 400 || most > 400 * mib
+      return performance.now() - quietSince > 250 || most > 400 * mib
     },
     8_000,
     50,

@@ -93,7 +93,6 @@ suite('errors of Groq’s SDK', { concurrency: true }, () => {
       {
         classes: Groq,
         door: chat,
-        pinned: true,
         ask: (apiKey, model, content) =>
           new Groq({ apiKey, baseURL: `${bench.url}/groq` }).chat.completions.create({
             model,

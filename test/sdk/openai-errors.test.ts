@@ -22,6 +22,7 @@ async function under(t: TestContext, config: object = {}): Promise<readonly [Sdk
     {
       classes: OpenAI,
       door: chat,
+      thorough: true,
       ask: (apiKey, model, content) =>
         new OpenAI({ apiKey, baseURL: `${bench.url}/v1` }).chat.completions.create({
           model,
