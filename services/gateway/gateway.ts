@@ -227,7 +227,8 @@ function listener(config: Config, pipeline: Pipeline, logger: Logger, options: G
     })
   })
   adminRoutes(app, { token: options.adminToken, log: options.shared })
-  app.all('/*', door)
+  // In a hook, so that nothing of the body, not even its type, is looked at before the pipeline knows whose it is.
+  app.all('/*', { onRequest: door }, () => {})
   app.setNotFoundHandler(door) // methods that the router has never heard of
   return app
 }
