@@ -15,7 +15,7 @@ export function run(command: string, args: readonly string[], ms: number, cwd?: 
 }
 
 /**
- * Kills the process `pid` when this one is gone, even by kill -9: a small shell waits for the end of a pipe that we hold
+ * Runs the command when this process is gone, even by kill -9: a small shell waits for the end of a pipe that we hold
  * open. Answers how to call it off.
  */
 export function killWithUs(command: string, args: readonly string[]): () => void {
@@ -25,5 +25,8 @@ export function killWithUs(command: string, args: readonly string[]): () => void
   })
   shell.on('error', () => {}) // no shell, no guard
   shell.unref()
-  return () => shell.kill('SIGKILL')
+  return () => {
+    shell.kill('SIGKILL') // first, so that the end of the pipe only ends its `cat`
+    shell.stdin?.destroy()
+  }
 }

@@ -28,7 +28,8 @@ export type Credentials = {
  * loses a partition that changes leader in the middle of a batch, writes a batch twice when it is sent again after half
  * of it was acknowledged, and skips a sequence number at 2^31; the consumer rejoins a group before its user has let go
  * of a partition, stamps an old member's commit with the new generation, and stands still before an emptied batch of a
- * compacted topic.
+ * compacted topic. What is lost by that: one dead partition fails the metadata of its topic (kafkajs takes all or
+ * nothing), so with a single replica a topic is as available as its least available broker.
  */
 export type Client = {
   readonly kafka: Kafka
