@@ -30,6 +30,8 @@ export function adminRoutes(app: FastifyInstance, options: AdminOptions): void {
       admin.setErrorHandler((error, _request, reply) => {
         if (error instanceof Fault && error.retriable)
           return reply.code(503).header('retry-after', '5').send(problem(error.code, error.message))
+        if (error instanceof Fault && error.code === 'invalid_agent')
+          return reply.code(400).send(problem('invalid_request', error.message))
         const status = z.object({ statusCode: z.number().min(400).max(599) }).safeParse(error)
         return reply.code(status.success ? status.data.statusCode : 500).send(problem('failed', textOf(error)))
       })
