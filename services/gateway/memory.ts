@@ -10,6 +10,9 @@ import type { Runs } from './runs.ts'
  */
 export type Memory = { readonly runs: Runs; readonly queued: Queued; readonly reports: Reports }
 
+/** Under which each gateway marks, in its own partition, how far back a next life has to read. */
+export const memoryGroup = 'gateway-memory'
+
 /** Types that say something of a run's conversation; all others need not even be parsed. */
 export const memorable: ReadonlySet<string> = new Set([
   'llm.completed',

@@ -5,8 +5,7 @@ import { decode } from '../../schemas/events.ts'
 import { topics } from '../../schemas/topics.ts'
 import { textOf } from '../io/fault.ts'
 import type { EventLog, Follower } from '../io/log/port.ts'
-import { type Memory, memorable, remember } from './memory.ts'
-import { memoryGroup } from './recover.ts'
+import { type Memory, memorable, memoryGroup, remember } from './memory.ts'
 
 /**
  * What other gateways saw of the same runs, read from the log: a conversation that began elsewhere is gone on with here

@@ -4,49 +4,20 @@ import { told } from '../core/lineage.ts'
 import { historyOf } from '../core/turn.ts'
 import { Fault } from '../io/fault.ts'
 import { type Call, fileCall, runStarted, workOf } from './call.ts'
-import { type BodyReader, type Caller, HttpCaller } from './caller.ts'
+import { type Caller, HttpCaller } from './caller.ts'
 import { conclude } from './conclude.ts'
 import { type Door, doorOf } from './door.ts'
-import type { openForwarding } from './forward.ts'
-import type { Identities, Identity } from './identity.ts'
+import type { Identity } from './identity.ts'
 import { scopeOf } from './memory.ts'
-import type { Metrics } from './metrics.ts'
-import type { OpenCalls } from './open-calls.ts'
 import { outgoing } from './outgoing.ts'
-import type { Peers } from './peers.ts'
+import type { Pipeline } from './parts.ts'
 import type { Plan, Policies } from './policies.ts'
-import type { Prices } from './prices.ts'
 import type { Ask, Protocol, Refusal } from './protocols/protocol.ts'
-import type { Queued } from './queued.ts'
 import { readJson } from './read.ts'
-import type { Recorder } from './recorder.ts'
-
 import { refusals } from './refusals.ts'
 import { refuse } from './refuse.ts'
-import type { Reports } from './reported.ts'
-import type { Runs, Told } from './runs.ts'
-import { type Payloads, returnedFacts } from './tools.ts'
-
-/** Everything the path of a request needs; made once, by `gateway.ts`. */
-export type Pipeline = {
-  readonly policies: () => Policies
-  readonly identities: Identities
-  readonly runs: Runs
-  readonly peers: Peers
-  readonly queued: Queued
-  readonly recorder: Recorder
-  readonly forward: ReturnType<typeof openForwarding>
-  readonly bodies: BodyReader
-  readonly prices: Prices
-  readonly metrics: Metrics
-  readonly limits: { readonly bodyBytes: number; readonly bodyIdleTimeoutMs: number; readonly callsInFlight: number }
-  readonly payloads: Payloads
-  readonly reports: Reports
-  readonly mintRequestId: () => string
-  /** Calls under way; what a drain waits for. */
-  readonly inFlight: { count: number; draining: boolean }
-  readonly open: OpenCalls
-}
+import type { Told } from './runs.ts'
+import { returnedFacts } from './tools.ts'
 
 /** identity ─► policy ─► admit ─► route ─► upstream ─► meter ─► record. Every exit passes the recorder. */
 export async function serve(pipeline: Pipeline, req: IncomingMessage, res: ServerResponse): Promise<void> {

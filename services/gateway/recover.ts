@@ -1,16 +1,13 @@
 import type { AdmissionGranted } from '../../schemas/admission.ts'
 import { decodeRaw, type Event } from '../../schemas/events.ts'
 import type { EventLog, LogRecord, Partition } from '../io/log/port.ts'
-import { type Memory, remember } from './memory.ts'
+import { type Memory, memoryGroup, remember } from './memory.ts'
 
 /**
  * What a gateway's next life takes over from the log: calls that were let through and never ended, background answers,
  * and the runs with their conversations and open tool calls. State is a fold; this is where it begins.
  */
 export type Admission = AdmissionGranted & { readonly time: number }
-
-/** Two marks in one: how far back an open call may stand, and where the idle time began. */
-export const memoryGroup = 'gateway-memory'
 
 /** Some seconds of reading at a start, whatever the traffic was; what stands before is forgotten. */
 const maxRecords = 200_000

@@ -3,7 +3,7 @@ import type { Caller } from './caller.ts'
 import type { Door } from './door.ts'
 import type { Identity } from './identity.ts'
 import { ownHeaders } from './outgoing.ts'
-import type { Pipeline } from './pipeline.ts'
+import type { Pipeline } from './parts.ts'
 import type { Protocol, Refusal } from './protocols/protocol.ts'
 import { defined } from './settle.ts'
 

@@ -1,0 +1,34 @@
+import type { BodyReader } from './caller.ts'
+import type { openForwarding } from './forward.ts'
+import type { Identities } from './identity.ts'
+import type { Metrics } from './metrics.ts'
+import type { OpenCalls } from './open-calls.ts'
+import type { Peers } from './peers.ts'
+import type { Policies } from './policies.ts'
+import type { Prices } from './prices.ts'
+import type { Queued } from './queued.ts'
+import type { Recorder } from './recorder.ts'
+import type { Reports } from './reported.ts'
+import type { Runs } from './runs.ts'
+import type { Payloads } from './tools.ts'
+
+/** Everything the path of a request needs; made once, by `gateway.ts`. */
+export type Pipeline = {
+  readonly policies: () => Policies
+  readonly identities: Identities
+  readonly runs: Runs
+  readonly peers: Peers
+  readonly queued: Queued
+  readonly recorder: Recorder
+  readonly forward: ReturnType<typeof openForwarding>
+  readonly bodies: BodyReader
+  readonly prices: Prices
+  readonly metrics: Metrics
+  readonly limits: { readonly bodyBytes: number; readonly bodyIdleTimeoutMs: number; readonly callsInFlight: number }
+  readonly payloads: Payloads
+  readonly reports: Reports
+  readonly mintRequestId: () => string
+  /** Calls under way; what a drain waits for. */
+  readonly inFlight: { count: number; draining: boolean }
+  readonly open: OpenCalls
+}
