@@ -6,9 +6,7 @@ import { dockerAnswers, startInDocker } from './docker.ts'
 import { whyNoJars } from './jars.ts'
 import { startWithJava, whyNoJava } from './java.ts'
 import { portNear } from './port.ts'
-
-/** The one place that says which Kafka: image and jars alike. */
-export const kafkaVersion = '4.1.1'
+import { kafkaVersion } from './settings.ts'
 
 /** A running broker of our own. `brokers` is what KAFKA_BROKERS wants. */
 export type Broker = {

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
 import { Fault } from '../io/fault.ts'
-import { type Broker, kafkaVersion, startBroker } from './broker.ts'
+import { type Broker, startBroker } from './broker.ts'
 import { isFree } from './port.ts'
+import { kafkaVersion } from './settings.ts'
 
 export type KafkaCommand = {
   /** Where data, settings and jars live; `./.kafka` by default. */

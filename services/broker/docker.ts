@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { chmod, mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { Fault, textOf } from '../io/fault.ts'
-import { type Broker, kafkaVersion, type Plan } from './broker.ts'
+import type { Broker, Plan } from './broker.ts'
 import { killWithUs, run } from './process.ts'
 import { untilReady } from './ready.ts'
-import { asEnvironment, brokerSettings } from './settings.ts'
+import { asEnvironment, brokerSettings, kafkaVersion } from './settings.ts'
 
 /** Where the apache/kafka image expects a volume for data, and may write. */
 const dataInside = '/var/lib/kafka/data'

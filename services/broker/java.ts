@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { access, open, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Fault, textOf } from '../io/fault.ts'
-import { type Broker, kafkaVersion, type Plan } from './broker.ts'
+import type { Broker, Plan } from './broker.ts'
 import { ensureJars } from './jars.ts'
 import { killWithUs, run } from './process.ts'
 import { untilReady } from './ready.ts'
-import { asProperties, brokerSettings } from './settings.ts'
+import { asProperties, brokerSettings, kafkaVersion } from './settings.ts'
 
 const stopMs = 15_000
 const jvm = [

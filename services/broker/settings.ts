@@ -1,3 +1,6 @@
+/** The one place that says which Kafka: image and jars alike. */
+export const kafkaVersion = '4.1.1'
+
 /** What a single node for development is told, in the words of server.properties. */
 export function brokerSettings(at: {
   readonly port: number

@@ -22,9 +22,10 @@ import { openai } from './protocols/protocols.ts'
 import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
 import { crashed, memoryMarks, takeOver } from './recover.ts'
-import { openReports, serveReports } from './reported.ts'
+import { serveReports } from './reported.ts'
 import { openRuns, type Run } from './runs.ts'
 import { simulator } from './simulator/simulator.ts'
+import { openReports } from './told.ts'
 import { unansweredFacts } from './tools.ts'
 
 export type GatewayOptions = {

@@ -1,8 +1,8 @@
 import type { Event } from '../../schemas/events.ts'
 import { type Work, work } from '../../schemas/work.ts'
 import type { Queued } from './queued.ts'
-import type { Reports } from './reported.ts'
 import type { Runs } from './runs.ts'
+import type { Reports } from './told.ts'
 
 /**
  * What a gateway knows of runs is a fold of events: of its own former life when it starts, and of other gateways while

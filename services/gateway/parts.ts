@@ -8,8 +8,8 @@ import type { Policies } from './policies.ts'
 import type { Prices } from './prices.ts'
 import type { Queued } from './queued.ts'
 import type { Recorder } from './recorder.ts'
-import type { Reports } from './reported.ts'
 import type { Runs } from './runs.ts'
+import type { Reports } from './told.ts'
 import type { Payloads } from './tools.ts'
 
 /** Everything the path of a request needs; made once, by `gateway.ts`. */

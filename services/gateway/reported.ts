@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { gunzipSync } from 'node:zlib'
-import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { AgentCalled, AgentReturned } from '../../schemas/agent.ts'
 import type { Fact } from '../../schemas/events.ts'
@@ -21,28 +20,8 @@ import type { Run } from './runs.ts'
 import { defined } from './settle.ts'
 import { type Payloads, shownArgs, shownResult } from './tools.ts'
 
-/** Calls that agents make outside and tell us of: each is checked by itself, and taken once by the caller's own id. */
-export type Reports = {
-  /** False where this id was taken before. */
-  readonly first: (agent: string, id: string) => boolean
-}
-
-/** Ids of a busy hour; one that has fallen out and is told again is taken again. */
-const remembered = 200_000
 /** Items of one request. An agent that has more sends more requests. */
 const maxItems = 10_000
-
-export function openReports(): Reports {
-  const seen = new LRUCache<string, true>({ max: remembered })
-  return {
-    first(agent, id) {
-      const key = `${agent} ${id}`
-      if (seen.has(key)) return false
-      seen.set(key, true)
-      return true
-    },
-  }
-}
 
 /** `POST /v1/events`: a JSON array or object, or NDJSON, gzipped or not. Answers what became of each item. */
 export async function serveReports(pipeline: Pipeline, req: IncomingMessage, res: ServerResponse): Promise<void> {

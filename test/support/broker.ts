@@ -3,7 +3,8 @@ import os from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import pino, { type Logger } from 'pino'
-import { type Broker, kafkaVersion, startBroker, whyNoBroker } from '../../services/broker/broker.ts'
+import { type Broker, startBroker, whyNoBroker } from '../../services/broker/broker.ts'
+import { kafkaVersion } from '../../services/broker/settings.ts'
 
 /** A real Kafka for a test file: that of KAFKA_BROKERS, or one of the file's own on a directory of its own. */
 export type TestKafka = {
