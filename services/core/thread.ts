@@ -167,11 +167,17 @@ function contradicts(knot: Knot, history: History, digest: Digest): boolean {
   return knot.answer !== null && [said, said.slice(0, 1)].every(turns => digest(saying(turns)) !== knot.answer)
 }
 
-/** Both have ids that nobody else makes, and not one in common. */
+/**
+ * Both have ids, and not one in common. Weak ids are compared with weak ones alone: a client that cannot keep a
+ * provider's ids counts for itself.
+ */
 function namesOthers(knot: Knot, said: readonly Turn[], digest: Digest): boolean {
-  const ids = said.flatMap(turn => turn.ids).filter(isUnlikely)
-  if (ids.length === 0 || !knot.ids.some(id => !id.startsWith(weak))) return false
-  return !ids.some(id => knot.ids.includes(digest(id)))
+  const ids = said.flatMap(turn => turn.ids).map(id => nameOf(id, digest))
+  if (ids.some(id => knot.ids.includes(id))) return false
+  const isWeak = (id: string) => id.startsWith(weak)
+  return (
+    (ids.some(isWeak) && knot.ids.some(isWeak)) || (ids.some(id => !isWeak(id)) && knot.ids.some(id => !isWeak(id)))
+  )
 }
 
 /**
