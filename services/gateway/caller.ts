@@ -18,11 +18,13 @@ export class HttpCaller implements Caller {
   readonly #res: ServerResponse
   listener: ClientListener | null = null
   gone = false
+  #stalled: NodeJS.Timeout | null = null
 
   constructor(req: IncomingMessage, res: ServerResponse) {
     this.req = req
     this.#res = res
     res.on('close', () => {
+      this.#reading()
       if (res.writableFinished) return
       this.gone = true
       this.listener?.left()
@@ -42,13 +44,25 @@ export class HttpCaller implements Caller {
 
   head(status: number, headers: readonly string[]): void {
     if (this.gone || this.#res.headersSent) return
-    this.#res.on('drain', () => this.listener?.drained())
+    this.#res.on('drain', () => {
+      this.#reading()
+      this.listener?.drained()
+    })
     this.#res.writeHead(status, headers as string[]) // Node reads them, it does not write to them
     this.#res.flushHeaders()
   }
 
   write(chunk: Buffer): boolean {
-    return this.gone ? true : this.#res.write(chunk)
+    if (this.gone) return true
+    const room = this.#res.write(chunk)
+    // A client that does not read holds its call, and the provider's: that is waited for, but not for ever.
+    if (!room) this.#stalled ??= setTimeout(() => this.#res.destroy(), stallMs)
+    return room
+  }
+
+  #reading(): void {
+    if (this.#stalled !== null) clearTimeout(this.#stalled)
+    this.#stalled = null
   }
 
   end(last?: Buffer): void {
@@ -57,6 +71,9 @@ export class HttpCaller implements Caller {
     else this.#res.end(last)
   }
 }
+
+/** As long as a slow network may need for what stands in its buffers; a browser tab that sleeps needs no longer. */
+const stallMs = 60_000
 
 export type BodyLimits = {
   /** Bytes. */

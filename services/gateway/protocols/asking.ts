@@ -11,7 +11,7 @@ export type Asked = {
 }
 
 /** Longer names are nobody's, and would fill rows and metrics. */
-const maxModelLength = 512
+export const maxModelLength = 512
 
 /** `twice`: a key that stands twice in the body's text. */
 export function asked(body: unknown, twice: string | null): Asked {

@@ -1,5 +1,5 @@
 import { memberSpan, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
-import { asked, nothingAsked, positive } from './asking.ts'
+import { asked, maxModelLength, nothingAsked, positive } from './asking.ts'
 import { contentReader, plainReader, streamReader } from './gemini-meter.ts'
 import { contentsHistory, contentTurn } from './gemini-turns.ts'
 import { get } from './json.ts'
@@ -33,6 +33,8 @@ export const gemini: Protocol = {
     if (route.method === 'GET') return nothingAsked
     const model = modelOf(matched)
     const it = asked(body, bytes === undefined ? null : twice(bytes))
+    if ((model?.length ?? 0) > maxModelLength)
+      return { ...nothingAsked, model, invalid: 'The name of the model is too long.' }
     if (!generating.has(route.shape)) return { ...nothingAsked, model, invalid: it.invalid() }
     // Google's parser takes a field's name in either spelling.
     const config = get(body, 'generationConfig') ?? get(body, 'generation_config')

@@ -12,6 +12,16 @@ import type { AnswerHead, Meter, MeterOptions, Reading } from './protocol.ts'
  */
 export const maxReadBytes = 32 * 1024 * 1024
 
+/**
+ * Up to here the text of a streamed answer is put together, to tie what comes after it and to see its tool calls. A stream
+ * that goes on is no answer that anybody sends back; what it has said is let go.
+ */
+const maxSaidBytes = 4 * 1024 * 1024
+
+const forgetLong = (found: Findings, output: { readonly bytes: () => number }): void => {
+  if (found.said.length > 0 && output.bytes() > maxSaidBytes) found.said = []
+}
+
 /** How much of an unfinished event is held back; what is larger is no usage chunk and is passed on as it comes. */
 const maxHeldBytes = 256 * 1024
 
@@ -62,7 +72,7 @@ export function meterOf(reader: AnswerReader, head: AnswerHead, options: MeterOp
         queued: found.queued,
         outputBytes: good ? (outputBytes ?? output.bytes()) : 0,
         estimatedOutputTokens: good ? (outputTokens ?? output.tokens()) : 0,
-        said: found.said,
+        said: output.bytes() > maxSaidBytes ? [] : found.said,
       }
       return { rest, reading }
     },
@@ -142,6 +152,7 @@ function eventsOf(
   let usageOnly = false
   const read = (name: string, data: string | null): void => {
     usageOnly = data !== null && good && reader.event(name, data, found, output)
+    forgetLong(found, output)
     if (!good && data !== null && found.error === null) found.error = errorIn(documentOf(Buffer.from(data), []))
   }
   if (options.hideUsage !== true && options.wholeEvents !== true)
@@ -222,7 +233,10 @@ function heldEvents(
 
 /** A stream whose events are the elements of one JSON array. */
 function arrayOf(reader: AnswerReader, found: Findings, output: ReturnType<typeof outputSize>): Inner {
-  const elements = readElements(maxReadBytes, json => void reader.event('', json, found, output))
+  const elements = readElements(maxReadBytes, json => {
+    reader.event('', json, found, output)
+    forgetLong(found, output)
+  })
   return {
     push(chunk) {
       elements.push(chunk)
