@@ -34,19 +34,50 @@ export type Message = {
 /** CloudEvents binary mode: the envelope and the type in headers, the rest as one flat JSON object. */
 export function encode(event: Envelope & { readonly type: string }, key: string | null): Message {
   const { id, source, time, type, ...body } = event
+  return messageOf({ id, source, time }, type, key, JSON.stringify(body))
+}
+
+/** Fields that several facts begin with, and their JSON: serialising is most of what an event costs. */
+export type Opening<Fields> = { readonly fields: Fields; readonly json: string }
+
+export const openingOf = <Fields extends { readonly agent: string }>(fields: Fields): Opening<Fields> => ({
+  fields,
+  json: JSON.stringify(fields).slice(0, -1),
+})
+
+/** A fact that goes on from an opening. Made by `continued`, which sees to it that no field stands in both. */
+export type Continued = { readonly type: Fact['type']; readonly opening: Opening<object>; readonly own: object }
+
+export const continued = <Type extends Fact['type'], Shared extends object>(
+  type: Type,
+  opening: Opening<Shared>,
+  own: Omit<Extract<Fact, { readonly type: Type }>, keyof Shared | 'type'>,
+): Continued => ({ type, opening, own })
+
+/** The same message as of the fact in one piece. */
+export function encodeContinued(envelope: Envelope, fact: Continued, key: string | null): Message {
+  const own = JSON.stringify(fact.own)
+  const json = own === '{}' ? `${fact.opening.json}}` : `${fact.opening.json},${own.slice(1)}`
+  return messageOf(envelope, fact.type, key, json)
+}
+
+function messageOf({ id, source, time }: Envelope, type: string, key: string | null, json: string): Message {
   return {
     key,
+    // Written out: an object with computed names is ten times as dear to make.
     headers: {
-      [header.specversion]: '1.0',
-      [header.id]: id,
-      [header.type]: type,
-      [header.source]: source,
-      [header.time]: new Date(time).toISOString(),
-      [header.contentType]: 'application/json',
-    },
-    value: Buffer.from(JSON.stringify(body)),
+      ce_specversion: '1.0',
+      ce_id: id,
+      ce_type: type,
+      ce_source: source,
+      ce_time: new Date(time).toISOString(),
+      'content-type': 'application/json',
+    } satisfies Readonly<Record<Exclude<HeaderName, typeof header.previous>, string>>,
+    value: Buffer.from(json),
   }
 }
+
+type HeaderName = (typeof header)[keyof typeof header]
 
 /** What `encode` took, unchecked: envelope, type and body. Throws a SyntaxError where the value is not a JSON object. */
 export function decodeRaw(message: Message): Envelope & { readonly type: string; readonly [field: string]: unknown } {

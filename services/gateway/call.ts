@@ -1,4 +1,4 @@
-import type { Fact } from '../../schemas/events.ts'
+import { type Fact, type Opening, openingOf } from '../../schemas/events.ts'
 import type { LlmCall } from '../../schemas/llm.ts'
 import type { Work } from '../../schemas/work.ts'
 import type { Told } from '../core/lineage.ts'
@@ -6,7 +6,6 @@ import type { Door } from './door.ts'
 import type { Identity } from './identity.ts'
 import type { Ask } from './protocols/protocol.ts'
 import type { Found, Told as Lineage } from './runs.ts'
-import { defined } from './settle.ts'
 
 /** One model call after it was read and filed; nothing of it changes any more. */
 export type Call = {
@@ -19,9 +18,15 @@ export type Call = {
   readonly lineage: Lineage
   readonly found: Found
   readonly arrivedAt: number
-  /** What all of its facts have in common. */
-  readonly base: Omit<LlmCall, 'type'>
+  /** Whose work it is and where in the run it stands. */
+  readonly work: Work
+  /** What all of its facts have in common; `opening` is the same as the beginning of their JSON. */
+  readonly base: CallBase
+  readonly opening: Opening<CallBase>
 }
+
+/** Absent fields are there as undefined, which JSON leaves out: objects of one shape are quickly made and read. */
+export type CallBase = Omit<LlmCall, 'provider'>
 
 /** `arrivedAt` by the monotonic clock, in milliseconds. */
 export function fileCall(
@@ -42,6 +47,34 @@ export function fileCall(
 ): Call {
   const { run } = found
   const { route } = door.matched
+  const nested = run.ancestors.length > 0
+  const work: Work = {
+    team: also.team,
+    agent: who.agent,
+    user: told.user ?? undefined,
+    key_id: who.keyId,
+    session_id: told.session ?? undefined,
+    task: told.task ?? undefined,
+    labels: told.labels ?? undefined,
+    run_id: run.id,
+    root_run_id: run.rootId,
+    parent_run_id: run.parentId ?? undefined,
+    ancestors: nested ? [...run.ancestors] : undefined,
+    depth: nested ? run.ancestors.length : undefined,
+    run_source: found.source,
+    step: also.step ?? undefined,
+    request_id: also.requestId,
+    trace_id: told.traceId ?? undefined,
+    parent_span_id: told.parentSpanId ?? undefined,
+    policy_version: also.policyVersion,
+  }
+  const base: CallBase = {
+    ...work,
+    operation: ask.operation ?? route.operation,
+    protocol: door.protocol.name,
+    model_requested: ask.model ?? undefined,
+    stream: ask.stream,
+  }
   return {
     requestId: also.requestId,
     door,
@@ -50,43 +83,14 @@ export function fileCall(
     lineage,
     found,
     arrivedAt: also.arrivedAt,
-    base: {
-      agent: who.agent,
-      key_id: who.keyId,
-      run_id: run.id,
-      root_run_id: run.rootId,
-      run_source: found.source,
-      request_id: also.requestId,
-      policy_version: also.policyVersion,
-      operation: ask.operation ?? route.operation,
-      protocol: door.protocol.name,
-      stream: ask.stream,
-      ...defined({
-        step: also.step ?? undefined,
-        team: also.team,
-        user: told.user ?? undefined,
-        session_id: told.session ?? undefined,
-        task: told.task ?? undefined,
-        labels: told.labels ?? undefined,
-        parent_run_id: run.parentId ?? undefined,
-        ancestors: run.ancestors.length === 0 ? undefined : [...run.ancestors],
-        depth: run.ancestors.length === 0 ? undefined : run.ancestors.length,
-        trace_id: told.traceId ?? undefined,
-        parent_span_id: told.parentSpanId ?? undefined,
-        model_requested: ask.model ?? undefined,
-      }),
-    },
+    work,
+    base,
+    opening: openingOf(base),
   }
-}
-
-/** Whose work it is and where in the run it stands, without what only a model call has. */
-export function workOf(call: Call): Work {
-  const { operation, protocol, stream, model_requested, provider, ...work } = call.base
-  return work
 }
 
 /** The fact that a run was seen for the first time, without what belongs to one request of it. */
 export function runStarted(call: Call): Fact {
-  const { step, request_id, ...work } = workOf(call)
+  const { step, request_id, ...work } = call.work
   return { type: 'run.started', ...work }
 }

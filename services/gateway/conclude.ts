@@ -1,6 +1,7 @@
-import type { Fact } from '../../schemas/events.ts'
+import { continued, openingOf } from '../../schemas/events.ts'
+import type { LlmCall } from '../../schemas/llm.ts'
 import type { Mark } from '../core/thread.ts'
-import { type Call, workOf } from './call.ts'
+import type { Call, CallBase } from './call.ts'
 import type { Caller } from './caller.ts'
 import { askedWait, type Forwarded } from './forward.ts'
 import { towardsClient } from './headers.ts'
@@ -9,7 +10,7 @@ import type { Pipeline } from './parts.ts'
 import type { Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer } from './refuse.ts'
-import { defined, endingOf, type Settled, settle } from './settle.ts'
+import { endingOf, settle } from './settle.ts'
 import { calledFacts } from './tools.ts'
 
 /**
@@ -73,13 +74,12 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
   }
 
   const latencyMs = performance.now() - call.arrivedAt
-  const fact: Fact = queued
+  const fact = queued
     ? pipeline.queued.put(call, target, settled)
-    : {
-        type: 'llm.completed',
-        ...(owner ?? call.base),
+    : continued('llm.completed', owner === null ? call.opening : openingOf(withoutProvider(owner)), {
         provider: target.provider.name,
         ...endingOf(settled, {
+          model: target.model ?? call.ask.model,
           attempts,
           httpStatus: status,
           upstreamStatus: last.status,
@@ -88,13 +88,15 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
           ttftMs: last.ttftMs,
           cost,
         }),
-        ...defined({
-          response_id: reading?.responseId ?? undefined,
-          model: reading?.model ?? target.model ?? call.ask.model ?? undefined,
-        }),
-        data: { attempts: [...attempts], ...dataOf(settled), ...(thread === null ? {} : { thread }) },
-      }
-  for (const asked of calledFacts(run.calls, said, workOf(call), Date.now(), pipeline.payloads))
+        response_id: reading?.responseId ?? undefined,
+        data: {
+          attempts: [...attempts],
+          usage: reading?.rawUsage ?? undefined,
+          error: reading?.error ?? undefined,
+          thread: thread ?? undefined,
+        },
+      })
+  for (const asked of calledFacts(run.calls, said, call.work, Date.now(), pipeline.payloads))
     pipeline.recorder.tell(asked, call.base.root_run_id)
   pipeline.recorder.tell(fact, call.base.root_run_id, reply)
   pipeline.metrics.ended(call.base, settled, {
@@ -116,10 +118,10 @@ function refusalOf(forwarded: Forwarded): Refusal | null {
   return null
 }
 
-const dataOf = (settled: Settled) => ({
-  ...(settled.reading?.rawUsage == null ? {} : { usage: settled.reading.rawUsage }),
-  ...(settled.reading?.error == null ? {} : { error: settled.reading.error }),
-})
+/** It is told by the provider that ended the call. */
+function withoutProvider({ provider, ...base }: Omit<LlmCall, 'type'>): CallBase {
+  return base
+}
 
 /** Nano-dollars as a decimal number of dollars, exact. */
 export function usd(nano: number): string {

@@ -97,28 +97,27 @@ export function askedWait(last: Try): number | null {
 const timing = (last: Try) => ({ latencyMs: last.latencyMs, ttfbMs: last.ttfbMs, ttftMs: last.ttftMs })
 
 function attemptOf(n: number, target: Target, last: Try): Attempt {
-  const error = errorOf(last)
   return {
     n,
     provider: target.provider.name,
-    ...(target.model === null ? {} : { model: target.model }),
-    ...(last.status === null ? {} : { status: last.status }),
-    ...(error === null ? {} : { error }),
+    model: target.model ?? undefined,
+    status: last.status ?? undefined,
+    error: errorOf(last),
     latency_ms: round(last.latencyMs),
-    ...(last.ttfbMs === null ? {} : { ttfb_ms: round(last.ttfbMs) }),
+    ttfb_ms: last.ttfbMs === null ? undefined : round(last.ttfbMs),
   }
 }
 
-function errorOf(last: Try): string | null {
+function errorOf(last: Try): string | undefined {
   switch (last.kind) {
     case 'failed':
       return last.fault.code
     case 'left':
       return 'client_left'
     case 'streamed':
-      return last.fault instanceof Fault ? last.fault.code : (last.reading.error?.type ?? null)
+      return last.fault instanceof Fault ? last.fault.code : last.reading.error?.type
     case 'whole':
-      return last.status < 400 ? null : (last.reading.error?.type ?? `http_${last.status}`)
+      return last.status < 400 ? undefined : (last.reading.error?.type ?? `http_${last.status}`)
     default:
       return last satisfies never
   }

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Fact } from '../../schemas/events.ts'
+import { continued, type Fact } from '../../schemas/events.ts'
 import { told } from '../core/lineage.ts'
 import { historyOf } from '../core/turn.ts'
 import { Fault } from '../io/fault.ts'
-import { type Call, fileCall, runStarted, workOf } from './call.ts'
+import { type Call, fileCall, runStarted } from './call.ts'
 import { type Caller, HttpCaller } from './caller.ts'
 import { conclude } from './conclude.ts'
 import { type Door, doorOf } from './door.ts'
@@ -110,7 +110,7 @@ async function serveRead(
   if (admitted instanceof Fault) return no(refusals.logUnavailable(), protocol, { who, door, call })
 
   pipeline.open.begin(call.requestId, admitted.offset)
-  pipeline.runs.begun(found.run, workOf(call))
+  pipeline.runs.begun(found.run, call.work)
   for (const fact of resultsIn(pipeline, call)) pipeline.recorder.tell(fact, call.base.root_run_id)
   const forwarded = await pipeline.forward(plan, outgoing(call, plan.timeoutMs, caller.req.rawHeaders), caller)
   conclude(pipeline, caller, call, forwarded)
@@ -166,12 +166,11 @@ function resultsIn(pipeline: Pipeline, call: Call): readonly Fact[] {
 }
 
 /** Reading a body byte for byte costs at most a token a byte; 2,048 more for what providers add around a prompt. */
-const admission = (call: Call) => ({
-  type: 'admission.granted' as const,
-  ...call.base,
-  bound_input_tokens: call.body.length + 2048,
-  ...(call.ask.maxTokens === null ? {} : { bound_output_tokens: call.ask.maxTokens * call.ask.choices }),
-})
+const admission = ({ opening, body, ask }: Call) =>
+  continued('admission.granted', opening, {
+    bound_input_tokens: body.length + 2048,
+    bound_output_tokens: ask.maxTokens === null ? undefined : ask.maxTokens * ask.choices,
+  })
 
 const answerHeaders = (requestId: string) => ['content-type', 'application/json', 'x-sluice-request-id', requestId]
 

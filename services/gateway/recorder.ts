@@ -1,5 +1,5 @@
 import { formatEventId, header } from '../../schemas/envelope.ts'
-import { encode, type Fact } from '../../schemas/events.ts'
+import { type Continued, encode, encodeContinued, type Fact } from '../../schemas/events.ts'
 import type { Life } from '../io/epoch.ts'
 import type { Fault } from '../io/fault.ts'
 import type { Writer } from '../io/log/port.ts'
@@ -15,9 +15,9 @@ import type { Writer } from '../io/log/port.ts'
  */
 export type Recorder = {
   /** Resolves with where the event stands once a kill -9 can no longer lose it, or with the Fault `log_unavailable`. */
-  try(fact: Fact, key: string): Promise<{ readonly id: string; readonly offset: number } | Fault>
+  try(fact: Fact | Continued, key: string): Promise<{ readonly id: string; readonly offset: number } | Fault>
   /** Gives the event's id; `told` is called once the log has it. */
-  tell(fact: Fact, key: string, told?: () => void): string
+  tell(fact: Fact | Continued, key: string, told?: () => void): string
   /** Facts that the log has not taken yet. */
   waiting(): number
   readonly written: () => number
@@ -40,19 +40,20 @@ export function openRecorder(options: {
   let lastTaken = -1
   let holed = false
   let written = 0
-  const kept: { fact: Fact; key: string; time: number; told: (() => void) | undefined }[] = []
+  const kept: { fact: Fact | Continued; key: string; time: number; told: (() => void) | undefined }[] = []
   let timer: NodeJS.Timeout | null = null
   let closing = false
 
   const append = (
-    fact: Fact,
+    fact: Fact | Continued,
     key: string,
     time: number,
     done: (fault: Fault | null, offset: number) => void,
   ): string => {
     const mine = sequence++
-    const id = formatEventId({ ...life, sequence: mine })
-    const message = encode({ id, source, time, ...fact }, key)
+    const id = formatEventId({ producer: life.producer, epoch: life.epoch, sequence: mine })
+    const message =
+      'opening' in fact ? encodeContinued({ id, source, time }, fact, key) : encode({ id, source, time, ...fact }, key)
     const sent = holed ? { ...message, headers: { ...message.headers, [header.previous]: String(lastTaken) } } : message
     holed = false
     writer.append(sent, (fault, offset) => {
@@ -69,7 +70,7 @@ export function openRecorder(options: {
     timer = null
     for (const { fact, key, time, told } of kept.splice(0)) keep(fact, key, time, told)
   }
-  const keep = (fact: Fact, key: string, time: number, told: (() => void) | undefined): string =>
+  const keep = (fact: Fact | Continued, key: string, time: number, told: (() => void) | undefined): string =>
     append(fact, key, time, fault => {
       if (fault === null) return told?.()
       kept.push({ fact, key, time, told })

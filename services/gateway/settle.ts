@@ -102,29 +102,34 @@ const inputEstimate = (call: Call): number => Math.ceil(call.requestBytes / 4)
 
 /** What `settle` and the pipeline know, as the body of the call's row. */
 export function endingOf(settled: Settled, facts: EndingFacts): Ending {
-  const { reading } = settled
+  const { usage, reading } = settled
   return {
-    ...settled.usage,
-    ...defined({
-      model: reading?.model ?? undefined,
-      reason: settled.reason ?? undefined,
-      error_type: settled.errorType ?? undefined,
-      finish_reason: reading?.finishReason ?? undefined,
-      result_bytes: reading?.outputBytes,
-      upstream_status: facts.upstreamStatus ?? undefined,
-      ttft_ms: facts.ttftMs === null ? undefined : round(facts.ttftMs),
-      cost_nano_usd: facts.cost?.costNanoUsd,
-      price_version: facts.cost?.priceVersion,
-    }),
-    outcome: settled.outcome,
+    input_tokens: usage.input_tokens,
+    output_tokens: usage.output_tokens,
+    cache_read_tokens: usage.cache_read_tokens,
+    cache_write_tokens: usage.cache_write_tokens,
+    reasoning_tokens: usage.reasoning_tokens,
+    usage_source: usage.usage_source,
+    model: reading?.model ?? facts.model ?? undefined,
     attempts: facts.attempts.length,
+    cost_nano_usd: facts.cost?.costNanoUsd,
+    price_version: facts.cost?.priceVersion,
+    outcome: settled.outcome,
+    reason: settled.reason ?? undefined,
     http_status: facts.httpStatus,
+    upstream_status: facts.upstreamStatus ?? undefined,
+    finish_reason: reading?.finishReason ?? undefined,
+    error_type: settled.errorType ?? undefined,
     latency_ms: round(facts.latencyMs),
+    ttft_ms: facts.ttftMs === null ? undefined : round(facts.ttftMs),
     gateway_us: Math.max(0, Math.round((facts.latencyMs - facts.upstreamMs) * 1000)),
+    result_bytes: reading?.outputBytes,
   }
 }
 
 export type EndingFacts = {
+  /** As it was asked for, where the answer does not name it. */
+  readonly model: string | null
   readonly attempts: readonly Attempt[]
   readonly httpStatus: number
   readonly upstreamStatus: number | null
