@@ -92,7 +92,7 @@ function providerOf(entry: Configured, upstreams: Upstreams): Provider {
   if (entry.kind === 'simulator') {
     const { name, prices } = entry
     const everywhere = {
-      speaks: (protocol: ProtocolName) => simulated.has(protocol),
+      speaks: () => true,
       protocol: 'openai' as const,
       baseUrl: 'simulator://',
       origin: 'simulator://',
@@ -115,9 +115,6 @@ function providerOf(entry: Configured, upstreams: Upstreams): Provider {
     passthrough: entry.passthrough,
   }
 }
-
-/** What the built-in provider answers. */
-const simulated = new Set<ProtocolName>(['openai', 'anthropic', 'gemini'])
 
 /** AWS's keys prove a request by a signature, and only where there is no bearer token. */
 function signing(entry: UpstreamProvider): Provider['sign'] {

@@ -69,7 +69,7 @@ export const gemini: Wire = {
   problem: geminiProblem,
 }
 
-export const modelIn = (path: string): string => /\/models\/([^/:]+)/.exec(path)?.[1] ?? ''
+export const modelIn = (path: string): string => /\/(?:models|tunedModels)\/([^/:]+)/.exec(path)?.[1] ?? ''
 
 export const geminiModels = (asked: Asked): unknown => {
   const one = {

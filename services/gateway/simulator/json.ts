@@ -18,3 +18,26 @@ export const plainText = (content: unknown): string =>
         .map(part => (typeof part === 'string' ? part : text(record(part).text)))
         .filter(part => part !== '')
         .join('\n')
+
+/** Deeper values are hostile: `JSON.stringify` would run out of stack on them. */
+const DEEPEST = 500
+
+export const shallow = (value: unknown): boolean => {
+  const open: { readonly value: unknown; readonly depth: number }[] = [{ value, depth: 1 }]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (typeof next.value !== 'object' || next.value === null) continue
+    if (next.depth > DEEPEST) return false
+    for (const inner of Object.values(next.value)) open.push({ value: inner, depth: next.depth + 1 })
+  }
+  return true
+}
+
+/** JSON inside a text; null where it is none, or nests too deeply. */
+export const parsed = (json: unknown): unknown => {
+  try {
+    const value: unknown = typeof json === 'string' ? JSON.parse(json) : null
+    return shallow(value) ? value : null
+  } catch {
+    return null
+  }
+}

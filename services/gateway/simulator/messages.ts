@@ -58,27 +58,7 @@ export const messages: Wire = {
   }),
 
   *events(_asked, prompt, turn) {
-    const { usage } = turn
-    const atStart = usage && usageOf({ ...usage, output: Math.min(usage.output, 1) })
-    const start = { ...head(prompt, turn), content: [], stop_reason: null, stop_sequence: null }
-    yield namedSse({
-      type: 'message_start',
-      message: { ...start, ...(atStart === null ? {} : { usage: atStart }) },
-    })
-    const blocks = turn.calls.length > 0 ? turn.calls.map(toolUse) : [textBlock('')]
-    for (const [index, content_block] of blocks.entries()) {
-      yield namedSse({ type: 'content_block_start', index, content_block })
-      if (index === 0) yield namedSse({ type: 'ping' })
-      for (const delta of deltas(turn, index)) yield namedSse({ type: 'content_block_delta', index, delta })
-      yield namedSse({ type: 'content_block_stop', index })
-    }
-    const delta = { stop_reason: STOP[turn.reason], stop_sequence: null }
-    yield namedSse({
-      type: 'message_delta',
-      delta,
-      ...(usage === null ? {} : { usage: endUsage(usage) }),
-    })
-    yield namedSse({ type: 'message_stop' })
+    for (const event of messageEvents(prompt, turn)) yield namedSse(event)
   },
 
   streamType: () => 'text/event-stream; charset=utf-8',
@@ -88,6 +68,31 @@ export const messages: Wire = {
       error: { type: 'overloaded_error', message: 'The simulator was asked to fail here.' },
     }),
   problem: anthropicProblem,
+}
+
+/** The events of a stream; Bedrock has the same ones in frames. */
+export function* messageEvents(prompt: Prompt, turn: Turn): Iterable<Json & { readonly type: string }> {
+  const { usage } = turn
+  const atStart = usage && usageOf({ ...usage, output: Math.min(usage.output, 1) })
+  const start = { ...head(prompt, turn), content: [], stop_reason: null, stop_sequence: null }
+  yield {
+    type: 'message_start',
+    message: { ...start, ...(atStart === null ? {} : { usage: atStart }) },
+  }
+  const blocks = turn.calls.length > 0 ? turn.calls.map(toolUse) : [textBlock('')]
+  for (const [index, content_block] of blocks.entries()) {
+    yield { type: 'content_block_start', index, content_block }
+    if (index === 0) yield { type: 'ping' }
+    for (const delta of deltas(turn, index)) yield { type: 'content_block_delta', index, delta }
+    yield { type: 'content_block_stop', index }
+  }
+  const delta = { stop_reason: STOP[turn.reason], stop_sequence: null }
+  yield {
+    type: 'message_delta',
+    delta,
+    ...(usage === null ? {} : { usage: endUsage(usage) }),
+  }
+  yield { type: 'message_stop' }
 }
 
 export const anthropicModels = (): unknown => {
@@ -139,7 +144,9 @@ const toolUse = (call: Turn['calls'][number]) => ({
   name: call.name,
   input: {},
 })
-const inputOf = (call: Turn['calls'][number]): unknown => (isRecord(call.args) ? call.args : { input: call.args })
+/** Arguments that are no object stand in one. */
+export const inputOf = (call: Turn['calls'][number]): unknown =>
+  isRecord(call.args) ? call.args : { input: call.args }
 
 const deltas = (turn: Turn, index: number): readonly unknown[] => {
   const call = turn.calls[index]
@@ -158,6 +165,6 @@ const endUsage = (usage: Usage) => ({
   ...(usage.reasoning > 0 ? { output_tokens_details: { thinking_tokens: usage.reasoning } } : {}),
 })
 
-export const countedTokens = (body: Json): unknown => ({
-  input_tokens: countTokens([body.system, body.messages, list(body.tools)]),
-})
+export const messagesTokens = (body: Json): number => countTokens([body.system, body.messages, list(body.tools)])
+
+export const countedTokens = (body: Json): unknown => ({ input_tokens: messagesTokens(body) })

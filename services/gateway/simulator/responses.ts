@@ -16,7 +16,7 @@ export const responses: Wire = {
     return {
       model: text(body.model),
       seed: digest(JSON.stringify([body.model, body.previous_response_id, body.instructions, body.input])),
-      inputTokens: countTokens([body.instructions, body.input, body.tools]),
+      inputTokens: responsesTokens(body),
       ...lastWords(messagesOf(items)),
       tools: records(body.tools)
         .filter(tool => tool.type === 'function' && text(tool.name) !== '')
@@ -69,9 +69,11 @@ export const responses: Wire = {
 
 /** `GET /responses/{id}`: the same answer, now complete. Null for an id that is not one of ours. */
 export const retrieved = (asked: Asked): { readonly prompt: Prompt; readonly turn: Turn } | null => {
-  const prompt = fromId(asked.path.slice(asked.path.lastIndexOf('/') + 1))
+  const prompt = fromId(/\/responses\/([^/]+)/.exec(asked.path)?.[1] ?? '')
   return prompt && { prompt, turn: turnOf(prompt, knobsIn(prompt.userText)) }
 }
+
+export const responsesTokens = (body: Json): number => countTokens([body.instructions, body.input, body.tools])
 
 type Emit = (type: string, facts: Json) => string
 type Item = MessageItem | CallItem
@@ -103,7 +105,7 @@ const finished = (turn: Turn) => {
     completed_at: cut ? null : CREATED_S,
     incomplete_details: cut ? { reason: 'max_output_tokens' } : null,
     output,
-    usage: turn.usage === null ? null : usageOf(turn.usage),
+    usage: turn.usage === null ? null : responsesUsage(turn.usage),
   }
 }
 
@@ -156,7 +158,7 @@ const response = ({ body }: Asked, prompt: Prompt, turn: Turn) => ({
   user: null,
 })
 
-const usageOf = (usage: Usage) => ({
+export const responsesUsage = (usage: Usage) => ({
   input_tokens: usage.input,
   input_tokens_details: { cached_tokens: usage.cached },
   output_tokens: usage.output,

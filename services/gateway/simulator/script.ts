@@ -1,13 +1,13 @@
 import type { Knobs } from './knobs.ts'
 import { digest } from './seed.ts'
-import type { Problem } from './wire.ts'
+import type { Piece, Problem } from './wire.ts'
 
 /** Everything that goes out, and when: the timing shell adds nothing of its own. */
 export type Script = {
   readonly status: number
   /** Name, value, name, value. */
   readonly headers: readonly string[]
-  readonly pieces: Iterable<string>
+  readonly pieces: Iterable<Piece>
   /** Before the head, and between pieces. */
   readonly delayMs: number
   readonly intervalMs: number
@@ -51,11 +51,7 @@ export const halved = (script: Script, knobs: Knobs): Script => {
   return { ...script, ...timed, breaks, pieces: [whole.slice(0, half), whole.slice(half)] }
 }
 
-export function* failing(
-  pieces: Iterable<string>,
-  after: number,
-  failure: (first: boolean) => string,
-): Iterable<string> {
+export function* failing(pieces: Iterable<Piece>, after: number, failure: (first: boolean) => Piece): Iterable<Piece> {
   let count = 0
   for (const piece of pieces) {
     if (count >= after) break

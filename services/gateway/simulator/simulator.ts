@@ -4,7 +4,7 @@ import { answerOf } from './answer.ts'
 import type { Script } from './script.ts'
 
 /**
- * The built-in provider: it speaks the three protocols, needs no key and no network, and answers the same request with
+ * The built-in provider: it speaks every protocol, needs no key and no network, and answers the same request with
  * the same bytes. Model `simulator`, or any name that begins so; its tokens are words and marks.
  *
  * Tools: `call <tool>` in the last user message, a `tool_choice` that forces one, or a marker. The arguments are valid
@@ -83,7 +83,7 @@ const perform = (script: Script, request: UpstreamRequest, answer: Answer): Exch
         return
       }
       played++
-      paused = !answer.data(Buffer.from(piece.value))
+      paused = !answer.data(typeof piece.value === 'string' ? Buffer.from(piece.value) : piece.value)
       if (over || paused) return
       if (script.intervalMs > 0) break
     }

@@ -17,12 +17,15 @@ export type Wire = {
   readonly read: (asked: Asked) => Prompt
   readonly body: (asked: Asked, prompt: Prompt, turn: Turn) => unknown
   /** The stream, piece by piece as it goes out. */
-  readonly events: (asked: Asked, prompt: Prompt, turn: Turn) => Iterable<string>
+  readonly events: (asked: Asked, prompt: Prompt, turn: Turn) => Iterable<Piece>
   readonly streamType: (asked: Asked) => string
   /** What stands in a stream in place of the rest when it fails; `first` where nothing came before. */
-  readonly failure: (asked: Asked, first: boolean) => string
+  readonly failure: (asked: Asked, first: boolean) => Piece
   readonly problem: Problem
 }
+
+/** What goes out in one write; frames of AWS's event streams are bytes. */
+export type Piece = string | Buffer
 
 /** The body of an error answer. */
 export type Problem = (status: number, message: string) => unknown
