@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { findTie, isUnlikely, type Knots, type Mark, markOf, type Tie, tieKnot } from '../../services/core/thread.ts'
@@ -36,28 +37,37 @@ const move = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cut' as const) }) },
 )
 type Move = typeof move extends fc.Arbitrary<infer T> ? T : never
-const plan = fc.record({ first, habits, moves: fc.array(move, { minLength: 1, maxLength: 8 }) })
+/** Long ones of a provider's, short ones, a counter that begins anew with each step, none. */
+const ids = fc.constantFrom('long', 'short', 'counted', 'none')
+const plan = fc.record({ first, habits, ids, moves: fc.array(move, { minLength: 1, maxLength: 8 }) })
 type Plan = typeof plan extends fc.Arbitrary<infer T> ? T : never
+
+const idOf = (ids: Plan['ids'], about: string, i: number): string => {
+  if (ids === 'counted') return `call_${i}`
+  const random = hash('sha1', about, 'hex')
+  return ids === 'none' ? '' : ids === 'short' ? random.slice(0, 9) : `call_${random.slice(0, 24)}`
+}
 
 /** A run's requests in order; what is random in ids and answers is told by `name`, so that no two runs share it. */
 function* requestsOf(
   name: string,
-  { first, moves }: Plan,
+  { first, moves, ids }: Plan,
 ): Generator<{ history: readonly Message[]; answer: Message }> {
   let history: readonly Message[] = [{ by: 'user', words: first }]
   let said = 0
   const answer = (move: Move | null): Message => {
     said++
-    const calls = move?.kind === 'tools' ? move.calls : 0
+    const calls = move?.kind === 'tools' ? move.calls : move?.kind === 'cut' ? 2 : 0
     const about = `${name} ${said}`
     return {
       by: 'model',
       words: calls > 0 && move?.kind === 'tools' ? move.words : `Answer of ${about}.`,
       thought: `Thought of ${about}.`,
       calls: Array.from({ length: calls }, (_, i) => ({
-        id: `call_${digest(`${about} ${i}`)}${digest(`id ${about} ${i}`)}`,
+        id: idOf(ids, `${about} ${i}`, i),
         name: 'look_up',
-        args: { n: i },
+        // Where ids do not, what is asked for tells runs apart.
+        args: ids === 'long' || ids === 'short' ? { n: i } : { n: i, about },
       })),
     }
   }
@@ -72,7 +82,8 @@ function* requestsOf(
     else {
       history = [...history, last, following(last, `${name} ${i}`)]
       // Old turns go, the latest calls and their results stay.
-      if (move.kind === 'cut' && last.by === 'model' && last.calls.length > 0) history = history.slice(-2)
+      if (move.kind === 'cut' && ids === 'long' && last.by === 'model' && last.calls.length > 0)
+        history = history.slice(-2)
     }
     last = answer(next)
     yield { history, answer: last }
@@ -231,7 +242,6 @@ test('an id is one of a kind where it has a dozen characters that are no word an
 })
 
 test('of two runs with the same words and short ids, one is not taken for the other that is not known yet', () => {
-  const habits = { dropsThought: false, marksCache: false, turnsKeys: false, joins: false, resultsBackwards: false }
   for (const [mine, other] of [
     ['6ve1xq71k', 'ae1hh7t1r'],
     ['tooluse_uKfCpYZhOVbXTYOd8Yp28X', 'tooluse_WiyJNSdhWhSIShlzoGDhxK'],
@@ -243,9 +253,40 @@ test('of two runs with the same words and short ids, one is not taken for the ot
       thought: '',
       calls: [{ id, name: 'f', args: {} }],
     })
-    const user: Message = { by: 'user', words: 'Use f.' }
-    file(knots, 'a', 'chat', habits, { history: [user], answer: asked(other) }, () => 'other', 1)
-    const later = [user, asked(mine), { by: 'tools', results: [{ id: mine, words: 'x' }] }] satisfies Message[]
-    assert.equal(findTie(knots, 'a', historyIn('chat', later, habits), digest), null)
+    const asks = user('Use f.')
+    file(knots, 'a', 'chat', plain, { history: [asks], answer: asked(other) }, () => 'other', 1)
+    const later = [asks, asked(mine), { by: 'tools', results: [{ id: mine, words: 'x' }] }] satisfies Message[]
+    assert.equal(findTie(knots, 'a', historyIn('chat', later, plain), digest), null)
   }
+})
+
+const plain: Habits = {
+  dropsThought: false,
+  marksCache: false,
+  turnsKeys: false,
+  joins: false,
+  resultsBackwards: false,
+}
+const user = (words: string): Message => ({ by: 'user', words })
+const model = (words: string): Message => ({ by: 'model', words, thought: '', calls: [] })
+const tieOf = (knots: Knots, history: readonly Message[]) =>
+  findTie(knots, 'a', historyIn('chat', history, plain), digest)
+
+test('a request that was never answered and comes again is the same run; one that was answered is another', () => {
+  const knots = knotsInMemory()
+  const history = historyIn('chat', [user('Hello')], plain)
+  tieKnot(knots, 'a', markOf(history, [], null, digest), { runId: 'one', order: 1 })
+  assert.equal(tieOf(knots, [user('Hello')])?.by, 'prefix')
+  file(knots, 'b', 'chat', plain, { history: [user('Hello')], answer: model('Hi.') }, () => 'two', 2)
+  assert.equal(findTie(knots, 'b', history, digest), null)
+})
+
+test('where old turns were rewritten, the last answer ties; where an answer was left out, the beginning does', () => {
+  const knots = knotsInMemory()
+  const begun = [user('Hello'), model('Hi.'), user('A picture: #####'), model('A cat.'), user('And this?')]
+  file(knots, 'a', 'chat', plain, { history: begun, answer: model('A dog.') }, () => 'one', 1)
+  const rewritten = begun.map((message, i) => (i === 2 ? user('A picture, no longer shown') : message))
+  assert.equal(tieOf(knots, [...rewritten, model('A dog.'), user('Thanks')])?.by, 'answer')
+  assert.equal(tieOf(knots, [...begun, user('Are you there?')])?.by, 'prefix')
+  assert.equal(tieOf(knots, [...begun, model('A horse.'), user('Thanks')]), null, 'somebody else was told that')
 })
