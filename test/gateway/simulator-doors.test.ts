@@ -36,13 +36,16 @@ test('the simulator answers at every route of every protocol, pinned and by its 
       const request = { method: route.method, headers, ...(bodiless ? {} : { body: JSON.stringify(bodies[name]) }) }
       // Who names neither a provider nor a model it knows is not led to the simulator.
       const byName = !bodiless && !route.path.includes('{tuned}')
+      const answers = new Set<string>()
       for (const start of byName ? ['', '/simulator'] : ['/simulator']) {
         const answer = await send(gateway.url + start + path, request)
         assert.equal(answer.status, 200, `${route.method} ${start}${path}: ${answer.text.slice(0, 300)}`)
         assert.ok(answer.complete && answer.body.length > 0, path)
         assert.equal(answer.headers['x-sluice-provider'], 'simulator', path)
+        answers.add(answer.body.toString('latin1'))
         asked.push(route.operation)
       }
+      assert.equal(answers.size, 1, `${path}: the same question has the same answer`)
     }
   // A background answer is booked once, whoever asks for it afterwards.
   const calls = 1 + asked.filter(operation => operation !== 'retrieve').length
