@@ -1,0 +1,186 @@
+import type { LeaseReport, LeaseRequested, LedgerMessage, Life } from '../../schemas/ledger.ts'
+import type { BudgetNode } from './budget.ts'
+import { birthrightOf } from './budget.ts'
+import type { Fence } from './fence.ts'
+
+/**
+ * What one gateway epoch has of each cap. Money in a pocket was taken from the cap before it came here, so whoever spends
+ * it asks nobody. One thread, no locks; times are milliseconds of the gateway's monotonic clock.
+ */
+export type Purse = {
+  readonly life: Life
+  readonly settings: PurseSettings
+  readonly fence: Fence
+  readonly terms: Map<number, Term>
+  readonly pockets: Map<string, Pocket>
+  /** Calls under way, by their id. */
+  readonly calls: Map<string, readonly Toll[]>
+  /** Calls that wait for money, in the order of their coming. */
+  readonly waiting: Map<string, { readonly tolls: readonly Toll[]; readonly since: number }>
+  /** Nodes at which a call waits: whoever comes later stands behind it. */
+  readonly short: Set<string>
+  /** Pockets of which the owner has to be told, and those that may want more. */
+  readonly dirty: Set<Pocket>
+  /** It read its own end. It settles what is under way and admits nothing. */
+  ended: boolean
+}
+
+export type PurseSettings = {
+  readonly termMs: number
+  /** Several in a term, so that one that is lost does not end it. */
+  readonly beatMs: number
+  /** How long a call waits for others to settle. */
+  readonly waitMs: number
+  /** A flood that waits is refused rather than kept. */
+  readonly waitingMost: number
+}
+export const usualSettings: PurseSettings = { termMs: 60_000, beatMs: 10_000, waitMs: 2_000, waitingMost: 10_000 }
+
+export type Term = {
+  beat: number
+  sentAt: number
+  /** Beats that nobody has acknowledged: when each was sent. */
+  readonly sent: Map<number, number>
+  /** Null until the first was acknowledged. */
+  endsAt: number | null
+  /** When the owner was last heard, of anything. */
+  heardAt: number
+}
+
+export type Pocket = {
+  readonly node: string
+  readonly partition: number
+  mintedBy: Life | null
+  readonly birthright: number
+  readonly closesAt: number | null
+  granted: number
+  spent: number
+  beyond: number
+  returned: number
+  held: number
+  report: number
+  isReported: boolean
+  hasReturned: boolean
+  ask: { readonly ask: number; readonly needs: number; readonly wants: number; readonly at: number } | null
+  asks: number
+  answered: number
+  /** What the owner said when it refused; null where it has not. */
+  standing: { readonly limit: number; readonly spent: number } | null
+  tightUntil: number
+  /** Holds of the last seconds, fading: a burst. */
+  recent: number
+  recentAt: number
+}
+
+/** What a call needs at one node of its path. `isNew`: the run was named by this epoch for this very call. */
+export type Toll = BudgetNode & { readonly holdNanoUsd: number; readonly isNew?: boolean }
+
+export const openPurse = (life: Life, settings: PurseSettings = usualSettings): Purse => ({
+  life,
+  settings,
+  fence: new Map(),
+  terms: new Map(),
+  pockets: new Map(),
+  calls: new Map(),
+  waiting: new Map(),
+  short: new Set(),
+  dirty: new Set(),
+  ended: false,
+})
+
+/** What the next call at this node may use. */
+export const balance = (pocket: Pocket): number =>
+  pocket.granted - pocket.returned - (pocket.spent - pocket.beyond) - pocket.held
+
+export function pocketOf(purse: Purse, toll: Toll): Pocket {
+  const known = purse.pockets.get(toll.node)
+  if (known !== undefined) {
+    // One that was granted unasked did not say whose the run is.
+    known.mintedBy ??= toll.mintedBy ?? null
+    return known
+  }
+  const { node, partition, closesAt, mintedBy } = toll
+  const isMine = mintedBy?.gateway === purse.life.gateway && mintedBy.epoch === purse.life.epoch
+  const birthright = isMine && toll.isNew === true ? birthrightOf(toll.limitNanoUsd) : 0
+  const totals = { granted: birthright, spent: 0, beyond: 0, returned: 0, held: 0, report: 0, asks: 0, answered: 0 }
+  const flags = { isReported: true, hasReturned: false, ask: null, standing: null }
+  const times = { tightUntil: Number.NEGATIVE_INFINITY, recent: 0, recentAt: 0 }
+  const pocket = {
+    node,
+    partition,
+    closesAt,
+    mintedBy: mintedBy ?? null,
+    birthright,
+    ...totals,
+    ...flags,
+    ...times,
+  }
+  purse.pockets.set(node, pocket)
+  return pocket
+}
+
+export function termOf(purse: Purse, partition: number): Term {
+  const known = purse.terms.get(partition)
+  if (known !== undefined) return known
+  const never = Number.NEGATIVE_INFINITY
+  const term: Term = { beat: 0, sentAt: never, sent: new Map(), endsAt: null, heardAt: never }
+  purse.terms.set(partition, term)
+  return term
+}
+
+/** The pocket as a report. */
+export function reportOf(purse: Purse, pocket: Pocket, final = false): LeaseReport {
+  pocket.report += 1
+  pocket.isReported = true
+  const type = pocket.hasReturned ? 'lease.returned' : 'lease.settled'
+  pocket.hasReturned = false
+  return {
+    type,
+    ...purse.life,
+    ...birthOf(pocket),
+    node: pocket.node,
+    report: pocket.report,
+    spent_nano_usd: pocket.spent,
+    beyond_nano_usd: pocket.beyond,
+    returned_nano_usd: pocket.returned,
+    held_nano_usd: pocket.held,
+    ...(final ? { final } : {}),
+  }
+}
+
+/** Of a run that somebody named: that they may have spent at it. */
+export const birthOf = ({ mintedBy, birthright }: Pocket): Pick<LeaseRequested, 'minted_by' | 'birthright_nano_usd'> =>
+  mintedBy === null ? {} : { minted_by: mintedBy, ...(birthright > 0 ? { birthright_nano_usd: birthright } : {}) }
+
+/**
+ * The last words of an epoch whose process died, from what it wrote itself: what was under way counts at its bound, or at
+ * `truths` (the whole spend of a node, where the record of its calls tells), the rest goes back. All of them are final, so
+ * their order does not matter.
+ */
+export function lastWords(
+  written: Iterable<LedgerMessage>,
+  truths: ReadonlyMap<string, number> = new Map(),
+): readonly LeaseReport[] {
+  const last = new Map<string, LeaseReport>()
+  for (const message of written) {
+    if (message.type === 'lease.requested') {
+      const { gateway, epoch, node } = message
+      const none = { spent_nano_usd: 0, beyond_nano_usd: 0, returned_nano_usd: 0, held_nano_usd: 0 }
+      if (!last.has(node)) last.set(node, { type: 'lease.settled', gateway, epoch, node, report: 0, ...none })
+    } else if (message.type === 'lease.settled' || message.type === 'lease.returned')
+      if (message.report >= (last.get(message.node)?.report ?? 0)) last.set(message.node, message)
+  }
+  return [...last.values()].map(report => {
+    const atBound = report.spent_nano_usd + report.held_nano_usd
+    const spent = Math.max(report.spent_nano_usd, truths.get(report.node) ?? atBound)
+    const beyond = report.beyond_nano_usd + Math.max(0, spent - atBound)
+    const end = {
+      spent_nano_usd: spent,
+      beyond_nano_usd: beyond,
+      held_nano_usd: 0,
+      report: report.report + 1,
+      final: true,
+    }
+    return { ...report, type: 'lease.returned', ...end }
+  })
+}

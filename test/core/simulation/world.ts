@@ -1,0 +1,203 @@
+import type { MoneyDecision } from '../../../schemas/control.ts'
+import type { LedgerMessage } from '../../../schemas/ledger.ts'
+import { type Books, foldControl, foldLedger, openBooks } from '../../../services/core/books.ts'
+import type { Toll } from '../../../services/core/purse.ts'
+
+/** What surrounds gateways and owners: time, the two logs, the policy, and a provider that keeps its own books. */
+export type World = {
+  readonly draw: Draw
+  readonly mode: Mode
+  readonly keepsLease: boolean
+  readonly flaw: Flaw | null
+  /** How this world is out of order: its ledger is read a few messages at a time, its processes die often and stay dead. */
+  readonly hasSlowLedger: boolean
+  readonly isDeadly: boolean
+  now: number
+  readonly ledger: LedgerMessage[]
+  readonly control: MoneyDecision[]
+  logsAwayUntil: number
+  readonly limits: Map<string, number>
+  /** The highest limit that a node ever had: what was granted under it may still be spent. */
+  readonly highest: Map<string, number>
+  readonly calls: Call[]
+  readonly callsAt: Map<string, Call[]>
+  /** A reader that trails every decision: the ledger up to where it was taken, then the decision. */
+  readonly auditor: Books
+  /** Where the ledger stood, and when, as each epoch was ended. */
+  readonly expiries: Map<
+    string,
+    { readonly offset: number; readonly at: number; readonly reported: ReadonlyMap<string, number> }
+  >
+  readonly dead: Set<string>
+  readonly wrongs: string[]
+  readonly seen: Record<string, number>
+}
+
+/** Whether a hold is on the ledger before the provider is called: never certain, always at once, or waited for. */
+export type Mode = 'spool' | 'embedded' | 'replicated'
+export type Flaw =
+  | 'no fencing'
+  | 'unacknowledged heartbeats'
+  | 'granting before the fold caught up'
+  | 'charging after the response'
+  | 'decisions out of order'
+  | 'expiry before the holds are read'
+
+export type Call = {
+  readonly id: string
+  readonly life: string
+  readonly tolls: readonly Toll[]
+  /** What honest billing stays within. */
+  readonly bound: number
+  readonly admittedAt: number
+  /** By node: the report that first told of its hold. */
+  readonly reports: ReadonlyMap<string, number>
+  state: 'admitted' | 'charged' | 'settled' | 'lost'
+  cost: number
+}
+
+/** A seed makes a history (mulberry32). */
+export type Draw = { readonly below: (n: number) => number; readonly chance: (p: number) => boolean }
+export function drawFrom(seed: number): Draw {
+  let state = seed >>> 0
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+  return { below: n => Math.floor(next() * n), chance: p => next() < p }
+}
+
+const windowMs = 12_000
+/** Shorter than in life, that a history sees many of them. */
+export const times = { termMs: 6_000, marginMs: 200, beatMs: 1_000, waitMs: 2_000, waitingMost: 10_000 }
+export const wallOf = (world: World): number => 1_800_000_000_000 + world.now
+
+export function openWorld(
+  seed: number,
+  flaw: Flaw | null,
+  fixed: Partial<Pick<World, 'mode' | 'keepsLease'>> = {},
+): World {
+  const draw = drawFrom(seed)
+  const mode = fixed.mode ?? (['spool', 'embedded', 'replicated'] as const)[draw.below(3)]!
+  return {
+    draw,
+    mode,
+    keepsLease: fixed.keepsLease ?? draw.chance(0.3),
+    flaw,
+    hasSlowLedger: draw.chance(0.35),
+    isDeadly: draw.chance(0.4),
+    now: 1_000_000,
+    ledger: [],
+    control: [],
+    logsAwayUntil: 0,
+    limits: new Map(),
+    highest: new Map(),
+    calls: [],
+    callsAt: new Map(),
+    auditor: openBooks(0),
+    expiries: new Map(),
+    dead: new Set(),
+    wrongs: [],
+    seen: {},
+  }
+}
+
+export const count = (world: World, what: string, by = 1): void => {
+  world.seen[what] = (world.seen[what] ?? 0) + by
+}
+
+const usual: Readonly<Record<string, number>> = { org: 300, team: 230, agent: 90, run: 40 }
+export function limitAt(world: World, node: string): number {
+  const known = world.limits.get(node) ?? usual[node.split(':')[0]!]!
+  if (!world.limits.has(node)) setLimit(world, node, known)
+  return known
+}
+export function setLimit(world: World, node: string, limit: number): void {
+  world.limits.set(node, limit)
+  world.highest.set(node, Math.max(limit, world.highest.get(node) ?? 0))
+}
+
+/** Agents have windows, the others lifetimes. */
+export function spanOf(node: string): { readonly opensAt: number; readonly closesAt: number | null } {
+  const k = /@(\d+)$/.exec(node)?.[1]
+  return k === undefined
+    ? { opensAt: 0, closesAt: null }
+    : { opensAt: Number(k) * windowMs, closesAt: (Number(k) + 1) * windowMs }
+}
+export const windowed = (scope: string, wallMs: number): string => `${scope}@${Math.floor(wallMs / windowMs)}`
+
+/** Appends a record of control and lets the auditor read it: the invariant holds at every offset of the log. */
+export function decideOn(world: World, record: MoneyDecision): void {
+  world.control.push(record)
+  const { auditor } = world
+  while (auditor.ledgerNext < record.ledger_offset)
+    foldLedger(auditor, world.ledger[auditor.ledgerNext]!, auditor.ledgerNext)
+  const counts = foldControl(auditor, record, world.control.length - 1)
+  count(world, counts ? record.type : 'void')
+  if (counts && record.type === 'gateway.expired') {
+    const life = `${record.gateway}.${record.epoch}`
+    const reported = new Map<string, number>()
+    for (const message of world.ledger.slice(0, record.ledger_offset))
+      if ('report' in message && `${message.gateway}.${message.epoch}` === life)
+        reported.set(message.node, Math.max(message.report, reported.get(message.node) ?? 0))
+    if (!world.expiries.has(life)) world.expiries.set(life, { offset: record.ledger_offset, at: world.now, reported })
+  }
+  for (const node of auditor.dirty) {
+    const { limit, spent, beyond, presumed, leased } = auditor.nodes.get(node)!
+    if (limit === null) continue
+    const out = spent - beyond + presumed + leased
+    // The books also count late holds of calls that never reached the provider.
+    const most = world.highest.get(node)!
+    if (out > most && out > most + untold(world, node, () => true))
+      world.wrongs.push(`books: ${out} of ${limit.nanoUsd} at ${node}`)
+  }
+  auditor.dirty.clear()
+}
+
+/**
+ * What epochs had admitted in their terms and not told by the time they were ended: the second sum of the published bound.
+ * Where the hold has to be on the ledger first, such a call never reached the provider.
+ */
+export const tailAt = (world: World, node: string): number =>
+  world.mode === 'spool' ? untold(world, node, call => call.state !== 'admitted' && call.state !== 'lost') : 0
+
+function untold(world: World, node: string, counts: (call: Call) => boolean): number {
+  let tail = 0
+  if (world.keepsLease) return tail
+  for (const call of world.callsAt.get(node) ?? []) {
+    const expiry = world.expiries.get(call.life)
+    if (expiry === undefined || !counts(call)) continue
+    const isTold = (expiry.reported.get(node) ?? 0) >= call.reports.get(node)!
+    if (call.admittedAt <= expiry.at && !isTold) tail += Math.max(call.bound, call.cost)
+  }
+  return tail
+}
+
+/** The true money against the bound as published. */
+export function check(world: World, nodes: Iterable<string>): void {
+  for (const node of nodes) {
+    let spent = 0
+    let beyond = 0
+    for (const call of world.callsAt.get(node) ?? []) {
+      spent += call.cost
+      beyond += Math.max(0, call.cost - call.bound)
+    }
+    const limit = world.highest.get(node)!
+    if (spent <= limit) continue
+    count(world, 'passed a cap')
+    if (spent > limit + beyond && tailAt(world, node) > 0) count(world, 'passed a cap by the unshipped tail')
+    if (spent > limit + beyond + tailAt(world, node)) world.wrongs.push(`money: ${spent} of ${limit} at ${node}`)
+  }
+}
+
+/** The most that the books may count as spent or presumed: an epoch that died counts at its bounds. */
+export function mostSpent(world: World, node: string): number {
+  let most = 0
+  for (const call of world.callsAt.get(node) ?? []) {
+    const isDead = world.dead.has(call.life) || world.expiries.has(call.life)
+    most += isDead ? Math.max(call.bound, call.cost) : call.state === 'settled' ? call.cost : 0
+  }
+  return most
+}
