@@ -74,17 +74,19 @@ export function openConsumer(
     }
   }
 
+  /** All at once: each may wait some seconds for a Kafka that is away, and the group waits for the sum. */
   async function letGo(): Promise<void> {
-    const failures: unknown[] = []
-    for (const [key, { at }] of owned) {
-      try {
-        await patient(`letting go of ${key}`, worker.revoked(at))
-      } catch (error) {
-        failures.push(error)
-      }
-      owned.delete(key)
-    }
-    if (failures.length > 0) throw failures[0]
+    const ends = await Promise.allSettled(
+      [...owned].map(async ([key, { at }]) => {
+        try {
+          await patient(`letting go of ${key}`, worker.revoked(at))
+        } finally {
+          owned.delete(key)
+        }
+      }),
+    )
+    const failed = ends.find(end => end.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   const patient = async <T>(what: string, work: Promise<T> | T): Promise<T> =>
