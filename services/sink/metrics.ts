@@ -49,8 +49,16 @@ export function openSinkFigures(lag: () => { readonly records: number; readonly 
         this.set(read())
       },
     })
-  gauge('sluice_sink_lag_records', 'Records that were read from the log and are not rows yet.', () => lag().records)
-  gauge('sluice_sink_lag_seconds', 'Age of the oldest of them.', () => lag().ageMs / 1000)
+  gauge(
+    'sluice_sink_lag_records',
+    'Records on the log, as the last reading saw it, that are not rows yet.',
+    () => lag().records,
+  )
+  gauge(
+    'sluice_sink_lag_seconds',
+    'Age of the oldest record that was read and is not a row yet.',
+    () => lag().ageMs / 1000,
+  )
   let away = false
   gauge('sluice_sink_away', '1 while ClickHouse takes no rows.', () => (away ? 1 : 0))
 

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { assertBooks, audit, drained, inWords, logOf } from '../support/books.ts'
+import { chanceOf, seedOfRun as seed } from '../support/chance.ts'
+import { kill9, startChaos } from '../support/chaos.ts'
+import { startLoad, tallyOf } from '../support/load.ts'
+import { startStack } from '../support/stack.ts'
+import { until } from '../support/until.ts'
+
+const loadMs = Number(process.env['CRASH_SECONDS'] ?? 20) * 1_000
+const linux = process.platform !== 'linux' && 'processes are found by /proc'
+
+test(`any process killed at any time: every answered call is a row, once, and no row is invented (seed ${seed})`, {
+  skip: linux,
+}, async t => {
+  const stack = await startStack()
+  t.after(() => stack.close())
+  const log = logOf(stack)
+  t.after(() => log.close())
+  const [url, key] = [stack.told('Gateway'), stack.credentials().agentKey]
+  const load = startLoad({ url, key, perSecond: 250, chance: chanceOf(seed) })
+  const chance = chanceOf(seed + 1)
+  const chaos = startChaos({
+    chance,
+    pauseMs: [300, 2_500],
+    acts: {
+      gateway: kill9(stack, 'gateway', chance),
+      sink: kill9(stack, 'enforcer+sink', chance),
+      warehouse: kill9(stack, 'warehouse', chance),
+    },
+  })
+  await sleep(loadMs)
+  await chaos.stop()
+  await load.stop()
+  // Calls that a last crash has left open are ended by the life after it.
+  await until('the gateway', async () => (await fetch(`${url}/ready`)).ok, 20_000)
+  await drained(stack, log, 60_000)
+  const found = await until('the tables', () => audit(stack, load.calls), 20_000)
+  t.diagnostic(inWords(seed, chaos.kills, load.calls, found))
+  assert.ok(tallyOf(load.calls).answered > loadMs / 100, 'there was load')
+  assert.deepEqual([found.lost, found.duplicated, found.invented], [0, 0, 0])
+  await assertBooks(stack)
+})
