@@ -32,7 +32,7 @@ const pick = <T>(world: World, of: readonly T[]): T => of[world.draw.below(of.le
 function pass(world: World): void {
   const { draw } = world
   const roll = draw.below(1000)
-  world.now += roll < 970 ? draw.below(8) : roll < 995 ? draw.below(400) : draw.below(roll === 999 ? 12_000 : 2_000)
+  world.now += roll < 970 ? draw.below(8) : roll < 995 ? draw.below(400) : draw.below(roll === 999 ? 3_000 : 800)
 }
 
 function stepOf(world: World, machine: Machine, machines: readonly Machine[]): void {
@@ -67,7 +67,7 @@ function thinkOf(world: World, enforcer: Enforcer): void {
 function disturb(world: World, machines: readonly Machine[], enforcers: Enforcer[]): void {
   const { draw, now } = world
   const machine = pick(world, machines)
-  const long = () => now + draw.below(draw.chance(0.3) ? 15_000 : 1_000)
+  const long = () => now + draw.below(draw.chance(0.4) ? 6_000 : 500)
   switch (draw.below(8)) {
     case 0:
       if (machine.purse !== null) crash(world, machine)

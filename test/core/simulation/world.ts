@@ -71,7 +71,7 @@ export function drawFrom(seed: number): Draw {
 
 const windowMs = 12_000
 /** Shorter than in life, that a history sees many of them. */
-export const times = { termMs: 6_000, marginMs: 200, beatMs: 1_000, waitMs: 2_000, waitingMost: 10_000 }
+export const times = { termMs: 1_500, marginMs: 50, beatMs: 250, waitMs: 600, waitingMost: 10_000 }
 export const wallOf = (world: World): number => 1_800_000_000_000 + world.now
 
 export function openWorld(
