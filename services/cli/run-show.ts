@@ -45,4 +45,4 @@ const runsQuery = `SELECT run_id, parent_run_id, run_source, agent, task, state,
 const callsQuery = `SELECT run_id, kind, step, request_id, model, model_requested, tool, args, args_hash, result,
     result_empty = true AS result_empty, outcome, reason, finish_reason, input_tokens, output_tokens, cost_nano_usd,
     ifNull(latency_ms, 0) AS latency_ms, attempts
-  FROM calls WHERE root_run_id = (SELECT any(root_run_id) FROM runs WHERE run_id = {id:String}) ORDER BY ts LIMIT ${mostCalls}`
+  FROM calls WHERE root_run_id = (SELECT any(root_run_id) FROM runs WHERE run_id = {id:String}) ORDER BY ts, partition, offset LIMIT ${mostCalls}`

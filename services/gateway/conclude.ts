@@ -32,9 +32,12 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
   pipeline.runs.ended(run)
   let thread: Mark | null = null
   if (conversation !== null && !queued) {
-    const stored = shape === 'responses' ? (reading?.responseId ?? null) : null
-    thread = pipeline.runs.answered(call.lineage, call.found, said, stored)
-    if (stored !== null) pipeline.queued.hold(call.base.agent, stored, target.provider.name)
+    const responseId = reading?.responseId ?? null
+    // Where the provider may keep the history, a later request names this answer instead of sending it back.
+    const kept = shape === 'responses' || shape === 'messages' ? responseId : null
+    thread = pipeline.runs.answered(call.lineage, call.found, said, kept)
+    if (shape === 'responses' && responseId !== null)
+      pipeline.queued.hold(call.base.agent, responseId, target.provider.name)
   }
   const owner = pipeline.queued.take(call, settled)
   const cost = pipeline.prices.priceOf({

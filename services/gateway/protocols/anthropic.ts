@@ -2,6 +2,7 @@ import { twiceIn, wanted, withMember } from '../../core/json-spans.ts'
 import { countReader, messagesReader } from './anthropic-meter.ts'
 import { messagesHistory, messagesTurn } from './anthropic-turns.ts'
 import { asked, nothingAsked } from './asking.ts'
+import { get, text } from './json.ts'
 import { meterOf } from './meter.ts'
 import type { Protocol, Refusal, Route } from './protocol.ts'
 import { eventOf, refusalAnswer } from './refusal.ts'
@@ -27,7 +28,9 @@ export const anthropic: Protocol = {
     if (matched.route.shape === 'count_tokens') return { ...nothingAsked, model, invalid: it.invalid() }
     const stream = it.flag('stream')
     const maxTokens = it.whole('max_tokens')
-    return { model, stream, maxTokens, choices: 1, previousResponseId: null, invalid: it.invalid() }
+    // Its SDK's tool runner leaves the history with the provider and sends only what is new.
+    const previousResponseId = text(get(get(body, 'thread'), 'previous_message_id'))
+    return { model, stream, maxTokens, choices: 1, previousResponseId, invalid: it.invalid() }
   },
 
   prepare: (_matched, _ask, bytes) => ({ bytes, hideUsage: false }),
@@ -55,7 +58,7 @@ export const anthropic: Protocol = {
 }
 
 /** What we act on; in a text where one of these stands twice, we and the provider could act on different values. */
-const watched = wanted('model', 'stream', 'max_tokens', 'messages', 'system', 'tools')
+const watched = wanted('model', 'stream', 'max_tokens', 'messages', 'system', 'tools', 'thread')
 
 function shaped(refusal: Refusal) {
   const { status, message, code, facts } = refusal
