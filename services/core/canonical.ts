@@ -4,10 +4,17 @@
  */
 export function canonical(value: unknown, leaveOut: ReadonlySet<string> = nothing): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null'
-  if (Array.isArray(value)) return `[${value.map(item => canonical(item, leaveOut)).join(',')}]`
-  const members = Object.entries(value).filter(([key, member]) => member !== undefined && !leaveOut.has(key))
-  members.sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member, leaveOut)}`).join(',')}}`
+  let text = ''
+  if (Array.isArray(value)) {
+    for (const item of value) text += text === '' ? canonical(item, leaveOut) : `,${canonical(item, leaveOut)}`
+    return `[${text}]`
+  }
+  for (const key of Object.keys(value).sort()) {
+    const member = (value as Readonly<Record<string, unknown>>)[key] // an object has the keys that it says it has
+    if (member === undefined || leaveOut.has(key)) continue
+    text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonical(member, leaveOut)}`
+  }
+  return `{${text}}`
 }
 
 /** Arguments as a model wrote them, canonical where they are JSON and as they are where not. */

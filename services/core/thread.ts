@@ -1,4 +1,4 @@
-import type { History, Turn } from './turn.ts'
+import type { Digest, History, Turn } from './turn.ts'
 
 /**
  * Which conversation a request continues, read from the conversation itself.
@@ -38,8 +38,6 @@ export type Knots = {
   readonly add: (key: string, knot: Knot) => void
 }
 
-export type Digest = (text: string) => string
-
 /** How a request was tied, and to what. `length` of the knot is where the new turns begin, its answer among them. */
 export type Tie = {
   readonly knot: Knot
@@ -66,16 +64,21 @@ export function findTie(knots: Knots, scope: string, history: History, digest: D
  * @param parent what it was tied to: its chain is continued, so only new turns are hashed
  */
 export function markOf(history: History, answer: readonly Turn[], parent: Mark | null, digest: Digest): Mark {
-  const from = parent !== null && parent.length <= history.length ? parent.length : 0
-  let chain = from === 0 ? '' : (parent?.chain ?? '')
-  for (let at = from; at < history.length; at++) chain = digest(chain + digest(history.turn(at).text))
+  const words = saying(answer)
   return {
     length: history.length,
     first: firstOf(history, digest),
-    last: history.length === 0 ? '' : digest(history.turn(history.length - 1).text),
-    chain,
-    answer: saying(answer) === '' ? null : digest(saying(answer)),
+    last: history.length === 0 ? '' : history.hashAt(history.length - 1, digest),
+    chain:
+      parent === null || parent.length > history.length ? history.chain(history.length, digest) : chainBehind(parent),
+    answer: words === '' ? null : digest(words),
     ids: answer.flatMap(turn => turn.ids).map(id => nameOf(id, digest)),
+  }
+
+  function chainBehind({ length, chain }: Mark): string {
+    let behind = chain
+    for (let at = length; at < history.length; at++) behind = digest(behind + history.hashAt(at, digest))
+    return behind
   }
 }
 
@@ -83,13 +86,13 @@ export function markOf(history: History, answer: readonly Turn[], parent: Mark |
 export function tieKnot(
   knots: Knots,
   scope: string,
-  mark: Mark,
-  about: { readonly runId: string; readonly order: number },
+  { length, first, last, chain, answer, ids }: Mark,
+  { runId, order }: { readonly runId: string; readonly order: number },
 ): Knot {
-  const knot: Knot = { ...mark, ...about, continued: 0 }
-  if (mark.length > 0) knots.add(prefixKey(scope, mark.chain), knot)
-  if (mark.answer !== null) knots.add(answerKey(scope, mark.answer), knot)
-  for (const id of mark.ids) knots.add(idKey(scope, id), knot)
+  const knot: Knot = { length, first, last, chain, answer, ids, runId, order, continued: 0 }
+  if (length > 0) knots.add(prefixKey(scope, chain), knot)
+  if (answer !== null) knots.add(answerKey(scope, answer), knot)
+  for (const id of ids) knots.add(idKey(scope, id), knot)
   return knot
 }
 
@@ -106,7 +109,7 @@ const prefixKey = (scope: string, chain: string) => `${scope} p ${chain}`
 
 function byId(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
   for (let at = history.length - 1; at >= Math.max(0, history.length - lookBack); at--)
-    for (const id of history.turn(at).ids) {
+    for (const id of history.idsAt(at)) {
       const found = knots
         .get(keyOfId(scope, id, digest))
         .filter(knot => isUnlikely(id) || knot.first === firstOf(history, digest))
@@ -131,12 +134,12 @@ function byAnswer(knots: Knots, scope: string, history: History, digest: Digest)
           knot.length === from &&
           knot.first === firstOf(history, digest) &&
           !namesOthers(knot, said, digest) &&
-          (from === 0 || knot.last === digest(history.turn(from - 1).text)),
+          (from === 0 || knot.last === history.hashAt(from - 1, digest)),
       )
     if (found.length === 0) continue
     const runs = new Set(found.map(knot => knot.runId))
     // Alike at both ends is not alike in between: where there is a choice, all of it is compared.
-    const same = runs.size === 1 ? found : found.filter(knot => knot.chain === chainOf(history, from, digest).at(-1))
+    const same = runs.size === 1 ? found : found.filter(knot => knot.chain === history.chain(from, digest))
     if (same.length > 0) return { knot: best(same, history, digest), by: 'answer', at: from }
   }
   return null
@@ -144,13 +147,12 @@ function byAnswer(knots: Knots, scope: string, history: History, digest: Digest)
 
 function byPrefix(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
   const repeatable = lastSaid(history) !== null
-  const chains = chainOf(history, history.length, digest)
   for (let length = history.length; length > 0; length--) {
     // The whole request sent again is another run that starts alike; unless the model had said something in it already,
     // or has not answered it: then somebody tries again.
     const again = length < history.length || repeatable
     const found = knots
-      .get(prefixKey(scope, chains[length - 1] ?? ''))
+      .get(prefixKey(scope, history.chain(length, digest)))
       .filter(knot => knot.length === length && (again || knot.answer === null) && !contradicts(knot, history, digest))
     if (found.length > 0) return { knot: best(found, history, digest), by: 'prefix', at: length }
   }
@@ -191,9 +193,7 @@ function best(found: readonly Knot[], history: History, digest: Digest): Knot {
     const follows = knot.length < history.length ? history.turn(knot.length) : null
     const answered = follows?.said === true && knot.answer === digest(saying([follows])) ? 4 : 0
     const behind =
-      knot.length > 0 && knot.length <= history.length && knot.last === digest(history.turn(knot.length - 1).text)
-        ? 2
-        : 0
+      knot.length > 0 && knot.length <= history.length && knot.last === history.hashAt(knot.length - 1, digest) ? 2 : 0
     return answered + behind + (knot.continued === 0 ? 1 : 0)
   }
   return found.reduce((a, b) => {
@@ -231,24 +231,15 @@ export const saying = (turns: readonly Turn[]): string => turns.map(sayingOf).jo
 const sayingOf = (turn: Turn): string =>
   turn.words + turn.calls.map(call => (call.by === 'client' ? `\n${call.name}(${call.args})` : '')).join('')
 
-const firstOf = (history: History, digest: Digest): string => (history.length === 0 ? '' : digest(history.turn(0).text))
-
-function chainOf(history: History, length: number, digest: Digest): readonly string[] {
-  const chains: string[] = []
-  let chain = ''
-  for (let at = 0; at < length; at++) {
-    chain = digest(chain + digest(history.turn(at).text))
-    chains.push(chain)
-  }
-  return chains
-}
+const firstOf = (history: History, digest: Digest): string => (history.length === 0 ? '' : history.hashAt(0, digest))
 
 /**
  * Whether two providers or frameworks would not make the same id: it has a dozen characters that are no word and no
  * number. `call_1` has none, nor has `functions.get_weather:0`, however long: the next run has the same.
  */
 export function isUnlikely(id: string): boolean {
-  if (uuid.test(id)) return true
+  if (id.length < 12) return false
+  if (id.includes('-') && uuid.test(id)) return true
   const random = id.split(/[^A-Za-z0-9]+/).filter(part => !plainPart.test(part))
   const characters = random.join('')
   return characters.length >= 12 && new Set(characters).size >= 7

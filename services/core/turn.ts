@@ -32,21 +32,70 @@ export type ToolResult = {
   readonly isError: boolean
 }
 
-/** Turns read on demand and once: what a request adds is at its end, and most of it has been read before. */
-export type History = { readonly length: number; readonly turn: (at: number) => Turn }
+/** A short text for a text: the same for the same, another for another. */
+export type Digest = (text: string) => string
 
-export function historyOf(raw: readonly unknown[], read: (raw: unknown) => Turn): History {
-  const turns: (Turn | undefined)[] = []
-  return {
-    length: raw.length,
-    turn(at) {
-      let turn = turns[at]
-      if (turn === undefined) {
-        turn = read(raw[at])
-        turns[at] = turn
-      }
-      return turn
-    },
+/** A request's turns, read on demand and once: what it adds is at its end, and most of it has been read before. */
+export type History = {
+  readonly length: number
+  turn(at: number): Turn
+  /** The ids of a turn, which is read for them only where it can have any. */
+  idsAt(at: number): readonly string[]
+  /** The digest of one turn's text. */
+  hashAt(at: number, digest: Digest): string
+  /** The digests of the first `length` turns, chained. */
+  chain(length: number, digest: Digest): string
+}
+
+/** `mayHaveIds`: tells from a raw turn, with a glance, that there are none. */
+export const historyOf = (
+  raw: readonly unknown[],
+  read: (raw: unknown) => Turn,
+  mayHaveIds: (raw: unknown) => boolean = () => true,
+): History => new Turns(raw, read, mayHaveIds)
+
+class Turns implements History {
+  readonly length: number
+  readonly #raw: readonly unknown[]
+  readonly #read: (raw: unknown) => Turn
+  readonly #mayHaveIds: (raw: unknown) => boolean
+  readonly #turns: (Turn | undefined)[] = []
+  readonly #hashes: (string | undefined)[] = []
+  readonly #chains: string[] = ['']
+
+  constructor(raw: readonly unknown[], read: (raw: unknown) => Turn, mayHaveIds: (raw: unknown) => boolean) {
+    this.length = raw.length
+    this.#raw = raw
+    this.#read = read
+    this.#mayHaveIds = mayHaveIds
+  }
+
+  turn(at: number): Turn {
+    let turn = this.#turns[at]
+    if (turn === undefined) {
+      turn = this.#read(this.#raw[at])
+      this.#turns[at] = turn
+    }
+    return turn
+  }
+
+  idsAt(at: number): readonly string[] {
+    return this.#mayHaveIds(this.#raw[at]) ? this.turn(at).ids : []
+  }
+
+  hashAt(at: number, digest: Digest): string {
+    let hash = this.#hashes[at]
+    if (hash === undefined) {
+      hash = digest(this.turn(at).text)
+      this.#hashes[at] = hash
+    }
+    return hash
+  }
+
+  chain(length: number, digest: Digest): string {
+    for (let at = this.#chains.length - 1; at < length; at++)
+      this.#chains.push(digest(this.#chains[at] + this.hashAt(at, digest)))
+    return this.#chains[length] ?? ''
   }
 }
 

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { continued, type Fact } from '../../schemas/events.ts'
 import { told } from '../core/lineage.ts'
-import { historyOf } from '../core/turn.ts'
 import { Fault } from '../io/fault.ts'
 import { type Call, fileCall, runStarted } from './call.ts'
 import { type Caller, HttpCaller } from './caller.ts'
@@ -13,6 +12,7 @@ import { outgoing } from './outgoing.ts'
 import type { Pipeline } from './parts.ts'
 import type { Plan, Policies } from './policies.ts'
 import type { Ask, Protocol, Refusal } from './protocols/protocol.ts'
+import { historyIn } from './protocols/turns.ts'
 import { readJson } from './read.ts'
 import { refusals } from './refusals.ts'
 import { refuse } from './refuse.ts'
@@ -89,8 +89,7 @@ async function serveRead(
     claim: headers.claim,
     parentRunId: headers.parentRunId,
     previousResponseId: ask.previousResponseId,
-    history:
-      conversation === null || json === null ? null : historyOf(conversation.turns(json.value), conversation.read),
+    history: conversation === null || json === null ? null : historyIn(conversation, json.value),
   }
   const found = pipeline.runs.of(await knownElsewhere(pipeline, lineage))
   const plan = planOf(pipeline, door, ask, who)

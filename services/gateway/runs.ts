@@ -79,6 +79,8 @@ export type Runs = {
 const known = { runs: 100_000, responses: 100_000, knotKeys: 400_000, scopes: 10_000 }
 /** Knots under one key: runs that say the same at the same place. Beyond it the oldest are given up. */
 const alike = 16
+/** The clock of ages is read once in so many milliseconds: each reading takes a timer, and idle times are minutes. */
+const ttlResolution = 1_000
 
 export function openRuns(options: {
   readonly mint: () => string
@@ -89,13 +91,18 @@ export function openRuns(options: {
   const now = options.now ?? Date.now
   // No `ttl`: a run ends by `idle`, which tells the world; the oldest are pushed out only above the bound.
   const runs = new LRUCache<string, Run>({ max: known.runs })
-  const responses = new LRUCache<string, string>({ max: known.responses, ttl })
-  const keys = new LRUCache<string, readonly Knot[]>({ max: known.knotKeys, ttl })
+  const responses = new LRUCache<string, string>({ max: known.responses, ttl, ttlResolution })
+  const keys = new LRUCache<string, readonly Knot[]>({ max: known.knotKeys, ttl, ttlResolution })
   const knots = {
     get: (key: string) => keys.get(key) ?? [],
-    add: (key: string, knot: Knot) => void keys.set(key, [...(keys.get(key) ?? []), knot].slice(-alike)),
+    add(key: string, knot: Knot) {
+      const status: LRUCache.Status<string, readonly Knot[]> = {}
+      keys.set(key, [knot], { status })
+      // Rarely was there one: so it is asked for by setting, for in a large cache each look costs a microsecond.
+      if (status.oldValue !== undefined) keys.set(key, [...status.oldValue.slice(1 - alike), knot])
+    },
   }
-  const spawners = new LRUCache<string, readonly Spawner[]>({ max: known.scopes, ttl })
+  const spawners = new LRUCache<string, readonly Spawner[]>({ max: known.scopes, ttl, ttlResolution })
   let order = 0
 
   const open = (id: string, parentId: string | null): Run => {

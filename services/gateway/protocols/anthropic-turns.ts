@@ -22,6 +22,10 @@ export function messagesTurn(message: unknown): Turn {
   )
 }
 
+/** Words alone have none. */
+export const messageMayHaveIds = (message: unknown): boolean =>
+  list(get(message, 'content')).some(block => get(block, 'type') !== 'text')
+
 function callIn(block: unknown) {
   switch (get(block, 'type')) {
     case 'tool_use':

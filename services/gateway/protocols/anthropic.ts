@@ -1,6 +1,6 @@
 import { twiceIn, wanted, withMember } from '../../core/json-spans.ts'
 import { countReader, messagesReader } from './anthropic-meter.ts'
-import { messagesHistory, messagesTurn } from './anthropic-turns.ts'
+import { messageMayHaveIds, messagesHistory, messagesTurn } from './anthropic-turns.ts'
 import { asked, nothingAsked } from './asking.ts'
 import { get, text } from './json.ts'
 import { meterOf } from './meter.ts'
@@ -43,7 +43,10 @@ export const anthropic: Protocol = {
   meter: (matched, _ask, head, options) =>
     meterOf(matched.route.shape === 'messages' ? messagesReader : countReader, head, options),
 
-  conversation: matched => (matched.route.shape === 'messages' ? { turns: messagesHistory, read: messagesTurn } : null),
+  conversation: matched =>
+    matched.route.shape === 'messages'
+      ? { turns: messagesHistory, read: messagesTurn, mayHaveIds: messageMayHaveIds }
+      : null,
 
   refusal: refusal => refusalAnswer(refusal, shaped(refusal)),
 

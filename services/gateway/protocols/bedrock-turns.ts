@@ -1,9 +1,9 @@
 import { canonical } from '../../core/canonical.ts'
 import type { ToolResult, Turn } from '../../core/turn.ts'
-import { messagesTurn } from './anthropic-turns.ts'
+import { messageMayHaveIds, messagesTurn } from './anthropic-turns.ts'
 import { get, isObject, list, text } from './json.ts'
-import { chatTurn } from './openai-turns.ts'
-import { callOf, signature, turnOf } from './turns.ts'
+import { messageMayHaveIds as chatMayHaveIds, chatTurn } from './openai-turns.ts'
+import { callOf, isInstruction, signature, turnOf } from './turns.ts'
 
 export const converseHistory = (body: unknown): readonly unknown[] => list(get(body, 'messages'))
 
@@ -25,11 +25,13 @@ export function converseTurn(message: unknown): Turn {
   )
 }
 
+/** Words alone have none. */
+export const conversedMayHaveIds = (message: unknown): boolean =>
+  list(get(message, 'content')).some(block => get(block, 'text') === undefined)
+
 /** Models that are invoked have messages of their own: Anthropic's, Converse's (Nova) or chat's. */
 export const invokeHistory = (body: unknown): readonly unknown[] =>
-  list(get(body, 'messages')).filter(message => !instructions.has(String(get(message, 'role'))))
-
-const instructions = new Set(['system', 'developer'])
+  list(get(body, 'messages')).filter(message => !isInstruction(message))
 
 export function invokeTurn(message: unknown): Turn {
   if (get(message, 'role') === 'tool' || Array.isArray(get(message, 'tool_calls'))) return chatTurn(message)
@@ -37,6 +39,8 @@ export function invokeTurn(message: unknown): Turn {
   const typed = blocks.length === 0 || blocks.some(block => text(get(block, 'type')) !== null)
   return typed ? messagesTurn(message) : converseTurn(message)
 }
+
+export const invokedMayHaveIds = (message: unknown): boolean => chatMayHaveIds(message) || messageMayHaveIds(message)
 
 function reasoningId(block: unknown): string | null {
   const reasoning = get(block, 'reasoningContent')

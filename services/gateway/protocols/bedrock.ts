@@ -4,7 +4,14 @@ import { type Asked, asked, nothingAsked } from './asking.ts'
 import { converseReader, countReader } from './bedrock-converse.ts'
 import { byHeaders } from './bedrock-headers.ts'
 import { invokeReader, invokeStreamReader, operationOf } from './bedrock-invoke.ts'
-import { converseHistory, converseTurn, invokeHistory, invokeTurn } from './bedrock-turns.ts'
+import {
+  conversedMayHaveIds,
+  converseHistory,
+  converseTurn,
+  invokedMayHaveIds,
+  invokeHistory,
+  invokeTurn,
+} from './bedrock-turns.ts'
 import type { AnswerReader } from './findings.ts'
 import { get } from './json.ts'
 import { meterOf } from './meter.ts'
@@ -92,8 +99,8 @@ const readers: Readonly<Record<string, AnswerReader>> = {
   'invoke-stream': invokeStreamReader,
 }
 
-const invoked: Conversation = { turns: invokeHistory, read: invokeTurn }
-const conversed: Conversation = { turns: converseHistory, read: converseTurn }
+const invoked: Conversation = { turns: invokeHistory, read: invokeTurn, mayHaveIds: invokedMayHaveIds }
+const conversed: Conversation = { turns: converseHistory, read: converseTurn, mayHaveIds: conversedMayHaveIds }
 const conversations: Readonly<Record<string, Conversation>> = {
   converse: conversed,
   'converse-stream': conversed,

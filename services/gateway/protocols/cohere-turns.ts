@@ -1,13 +1,11 @@
 import { canonical } from '../../core/canonical.ts'
 import type { Turn } from '../../core/turn.ts'
 import { get, isObject, list, text } from './json.ts'
-import { callOf, contentOf, turnOf, wordsOf } from './turns.ts'
-
-const instructions = new Set(['system', 'developer'])
+import { callOf, contentOf, isInstruction, turnOf, wordsOf } from './turns.ts'
 
 /** The messages without instructions. */
 export const chatHistory = (body: unknown): readonly unknown[] =>
-  list(get(body, 'messages')).filter(message => !instructions.has(String(get(message, 'role'))))
+  list(get(body, 'messages')).filter(message => !isInstruction(message))
 
 /** A tool plan is thought rather than said: clients send it back or leave it out. */
 export function chatTurn(message: unknown): Turn {

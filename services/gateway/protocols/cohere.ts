@@ -3,6 +3,7 @@ import { asked, nothingAsked } from './asking.ts'
 import { chatReader, plainReader } from './cohere-meter.ts'
 import { chatHistory, chatTurn } from './cohere-turns.ts'
 import { meterOf } from './meter.ts'
+import { messageMayHaveIds } from './openai-turns.ts'
 import type { Protocol, Refusal, Route } from './protocol.ts'
 import { eventOf, refusalAnswer } from './refusal.ts'
 import { doorsOf } from './routes.ts'
@@ -39,7 +40,8 @@ export const cohere: Protocol = {
   meter: (matched, _ask, head, options) =>
     meterOf(matched.route.shape === 'chat' ? chatReader : plainReader, head, options),
 
-  conversation: matched => (matched.route.shape === 'chat' ? { turns: chatHistory, read: chatTurn } : null),
+  conversation: matched =>
+    matched.route.shape === 'chat' ? { turns: chatHistory, read: chatTurn, mayHaveIds: messageMayHaveIds } : null,
 
   refusal: refusal => refusalAnswer(refusal, shaped(refusal)),
 

@@ -37,6 +37,15 @@ export function contentTurn(content: unknown): Turn {
   })
 }
 
+/** Words alone have none, unless a signature stands beside them. */
+export const contentMayHaveIds = (content: unknown): boolean =>
+  list(get(content, 'parts')).some(
+    part =>
+      get(part, 'text') === undefined ||
+      get(part, 'thoughtSignature') !== undefined ||
+      get(part, 'thought_signature') !== undefined,
+  )
+
 /** SDKs wrap a plain result in an object of one member. */
 function responseText(response: unknown): string {
   for (const key of ['result', 'return_value', 'output', 'content']) {

@@ -1,7 +1,7 @@
 import { memberSpan, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
 import { asked, maxModelLength, nothingAsked, positive } from './asking.ts'
 import { contentReader, plainReader, streamReader } from './gemini-meter.ts'
-import { contentsHistory, contentTurn } from './gemini-turns.ts'
+import { contentMayHaveIds, contentsHistory, contentTurn } from './gemini-turns.ts'
 import { get } from './json.ts'
 import { meterOf } from './meter.ts'
 import type { Ask, Matched, Protocol, Refusal, Route } from './protocol.ts'
@@ -63,7 +63,10 @@ export const gemini: Protocol = {
 
   meter: (matched, _ask, head, options) => meterOf(readers[matched.route.shape] ?? plainReader, head, options),
 
-  conversation: matched => (generating.has(matched.route.shape) ? { turns: contentsHistory, read: contentTurn } : null),
+  conversation: matched =>
+    generating.has(matched.route.shape)
+      ? { turns: contentsHistory, read: contentTurn, mayHaveIds: contentMayHaveIds }
+      : null,
 
   refusal: refusal => refusalAnswer(refusal, { error: errorOf(refusal) }),
 

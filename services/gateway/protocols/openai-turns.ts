@@ -1,31 +1,33 @@
 import type { Turn } from '../../core/turn.ts'
 import { get, list, text } from './json.ts'
-import { callOf, contentOf, signature, turnOf, wordsOf } from './turns.ts'
-
-const instructions = new Set(['system', 'developer'])
+import { callOf, contentOf, isInstruction, signature, turnOf, wordsOf } from './turns.ts'
 
 /** Chat Completions' messages, without instructions. */
 export const chatHistory = (body: unknown): readonly unknown[] =>
-  list(get(body, 'messages')).filter(message => !instructions.has(String(get(message, 'role'))))
+  list(get(body, 'messages')).filter(message => !isInstruction(message))
+
+/** Words alone have none. */
+export const messageMayHaveIds = (message: unknown): boolean =>
+  get(message, 'tool_calls') !== undefined || get(message, 'tool_call_id') !== undefined
 
 export function chatTurn(message: unknown): Turn {
   const role = get(message, 'role')
+  const content = get(message, 'content')
+  if (role === 'user') return turnOf(message, { said: false, words: wordsOf(content) })
+  if (role === 'tool' || role === 'function') {
+    const id = text(get(message, 'tool_call_id'))
+    const name = text(get(message, 'name'))
+    return turnOf(message, { said: false, results: [{ id, name, content: contentOf(content), isError: false }] })
+  }
   const calls = list(get(message, 'tool_calls')).flatMap(call => {
     const made = get(call, 'function') ?? get(call, 'custom')
     return callOf(get(call, 'id'), get(made, 'name'), get(made, 'arguments') ?? get(made, 'input'))
   })
   const old = get(message, 'function_call')
-  const result = {
-    id: text(get(message, 'tool_call_id')),
-    name: text(get(message, 'name')),
-    content: contentOf(get(message, 'content')),
-    isError: false,
-  }
   return turnOf(message, {
     said: role === 'assistant',
-    words: role === 'assistant' || role === 'user' ? wordsOf(get(message, 'content')) : [],
+    words: role === 'assistant' ? wordsOf(content) : [],
     calls: old === undefined ? calls : [...calls, ...callOf(null, get(old, 'name'), get(old, 'arguments'))],
-    results: role === 'tool' || role === 'function' ? [result] : [],
   })
 }
 
@@ -33,7 +35,13 @@ export function chatTurn(message: unknown): Turn {
 export function responsesHistory(body: unknown): readonly unknown[] {
   const input = get(body, 'input')
   if (typeof input === 'string') return [{ role: 'user', content: input }]
-  return list(input).filter(item => !instructions.has(String(get(item, 'role'))))
+  return list(input).filter(item => !isInstruction(item))
+}
+
+/** What a user says has none. */
+export function itemMayHaveIds(item: unknown): boolean {
+  const type = get(item, 'type')
+  return (type !== undefined && type !== 'message') || get(item, 'role') === 'assistant'
 }
 
 /** Items that are the model's own, whatever their role says. */

@@ -5,7 +5,14 @@ import { count, get, isObject, text } from './json.ts'
 import { meterOf } from './meter.ts'
 import { chatReader } from './openai-chat.ts'
 import { responsesReader } from './openai-responses.ts'
-import { chatHistory, chatTurn, responsesHistory, responsesTurn } from './openai-turns.ts'
+import {
+  chatHistory,
+  chatTurn,
+  itemMayHaveIds,
+  messageMayHaveIds,
+  responsesHistory,
+  responsesTurn,
+} from './openai-turns.ts'
 import { takeUsage } from './openai-usage.ts'
 import type { Ask, Conversation, Prepared, Protocol, Refusal, Route } from './protocol.ts'
 import { eventOf, refusalAnswer } from './refusal.ts'
@@ -165,11 +172,12 @@ const readers: Readonly<Record<string, AnswerReader>> = {
   embeddings: embeddingsReader,
 }
 
+const items: Conversation = { turns: responsesHistory, read: responsesTurn, mayHaveIds: itemMayHaveIds }
 const conversations: Readonly<Record<string, Conversation>> = {
-  chat: { turns: chatHistory, read: chatTurn },
-  responses: { turns: responsesHistory, read: responsesTurn },
+  chat: { turns: chatHistory, read: chatTurn, mayHaveIds: messageMayHaveIds },
+  responses: items,
   // What stands in a history's place from now on ties the run to what it was.
-  compact: { turns: responsesHistory, read: responsesTurn },
+  compact: items,
 }
 
 /** OpenAI's words; it has no own for a call that is too dear, beyond the one for a quota that is used up. */

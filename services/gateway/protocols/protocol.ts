@@ -74,6 +74,8 @@ export type Conversation = {
   /** The request's turns in order, without instructions, in the protocol's own shape. */
   readonly turns: (body: unknown) => readonly unknown[]
   readonly read: (turn: unknown) => Turn
+  /** Tells with a glance that a turn has no ids. Each request looks through many old turns for them. */
+  readonly mayHaveIds: (turn: unknown) => boolean
 }
 
 /** `header`: an answer's header by its lower-case name. */

@@ -1,6 +1,7 @@
 import { canonical, canonicalText } from '../../core/canonical.ts'
-import { folded, type ToolCall, type ToolResult, type Turn } from '../../core/turn.ts'
+import { folded, type History, historyOf, type ToolCall, type ToolResult, type Turn } from '../../core/turn.ts'
 import { get, isObject, list, text } from './json.ts'
+import type { Conversation } from './protocol.ts'
 
 /** What all protocols' readers of turns have in common. */
 
@@ -24,17 +25,62 @@ export function turnOf(
     readonly results?: readonly ToolResult[]
   },
 ): Turn {
-  const calls = parts.calls ?? []
-  const results = parts.results ?? []
-  const ids = [...(parts.ids ?? []), ...calls.map(call => call.id), ...results.map(result => result.id)]
-  return {
-    said: parts.said,
-    ids: [...new Set(ids.filter((id): id is string => id !== null && id !== ''))],
-    words: folded((parts.words ?? []).filter(word => typeof word === 'string').join('')),
-    calls,
-    results,
-    text: canonical(raw, comesAndGoes),
+  return new ReadTurn(raw, parts)
+}
+
+type Parts = Parameters<typeof turnOf>[1]
+
+/** What a request's body holds of a conversation. */
+export const historyIn = ({ turns, read, mayHaveIds }: Conversation, body: unknown): History =>
+  historyOf(turns(body), read, mayHaveIds)
+
+/** Most turns are only looked at for their ids: words and text are put together when somebody asks for them. */
+class ReadTurn implements Turn {
+  readonly said: boolean
+  readonly ids: readonly string[]
+  readonly calls: readonly ToolCall[]
+  readonly results: readonly ToolResult[]
+  readonly #raw: unknown
+  #words: readonly unknown[] | string
+
+  constructor(raw: unknown, { said, ids = none, words = none, calls = none, results = none }: Parts) {
+    this.#raw = raw
+    this.#words = words
+    this.said = said
+    this.ids = ids.length + calls.length + results.length === 0 ? none : distinct(ids, calls, results)
+    this.calls = calls
+    this.results = results
   }
+
+  get words(): string {
+    if (typeof this.#words !== 'string')
+      this.#words = folded(this.#words.filter(word => typeof word === 'string').join(''))
+    return this.#words
+  }
+
+  get text(): string {
+    return canonical(this.#raw, comesAndGoes)
+  }
+}
+
+const none: readonly never[] = []
+
+type WithId = { readonly id: string | null }
+
+function distinct(ids: readonly (string | null)[], calls: readonly WithId[], results: readonly WithId[]) {
+  const all = new Set<string>()
+  const add = (id: string | null) => id !== null && id !== '' && all.add(id)
+  for (const id of ids) add(id)
+  for (const call of calls) add(call.id)
+  for (const result of results) add(result.id)
+  return [...all]
+}
+
+/** Clients change instructions between steps, so they are no turns. Asked of each message of each request: no `get`. */
+export function isInstruction(message: unknown): boolean {
+  if (typeof message !== 'object' || message === null) return false
+  const { role } = message as { readonly role?: unknown } // an object can be asked for any key
+  return role === 'system' || role === 'developer'
 }
 
 export const callOf = (
