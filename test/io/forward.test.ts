@@ -248,3 +248,25 @@ async function until<T>(look: () => T | Promise<T>, holds: (seen: T) => boolean)
     await new Promise(setImmediate)
   }
 }
+
+test('a target that does not even tell its partitions holds up no close', async () => {
+  const writer = await spool.writer(topic)
+  await appendAll(writer, events(0, 5))
+  let asked = 0
+  const silent: EventLog = {
+    ...new ScriptedLog(12).log,
+    partitions: () => {
+      asked++
+      return new Promise(() => {})
+    },
+  }
+  const forwarder = forward({ from: spool, at, to: silent, topic, log })
+  const condition = new Condition()
+  const looking = setInterval(() => condition.changed(), 5)
+  await condition.until('the question', () => asked > 0)
+  clearInterval(looking)
+  const since = performance.now()
+  await forwarder.close()
+  assert.ok(performance.now() - since < 4_000)
+  assert.equal(forwarder.backlog().records, 5)
+})
