@@ -7,7 +7,7 @@ export type Turn = {
   readonly said: boolean
   /** Ids that were made by whoever answered: of calls, items, signatures. They tie a turn to its conversation. */
   readonly ids: readonly string[]
-  /** The words, without what was thought and without white space: clients join, split and trim. */
+  /** The words of whoever spoke, without what was thought and without white space: clients join, split and trim. */
   readonly words: string
   readonly calls: readonly ToolCall[]
   readonly results: readonly ToolResult[]
