@@ -13,6 +13,7 @@ export function orderOfTargets<T extends Weighted>(
   draw: number,
   open: (target: T) => boolean,
 ): readonly T[] {
+  if (targets.length === 1 && fallback.length === 0) return targets
   const well = targets.filter(target => !open(target))
   const first = drawn(well.length > 0 ? well : targets, draw)
   const others = targets.filter(target => target !== first).sort((a, b) => b.weight - a.weight)

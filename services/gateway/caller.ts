@@ -6,8 +6,8 @@ export type Caller = Client & {
   readonly req: IncomingMessage
   /** Whether an answer has begun. */
   readonly begun: boolean
-  /** A whole answer. The promise is settled when it has left or the client has. */
-  answer(status: number, headers: readonly string[], body: Buffer): void
+  /** A whole answer. Takes the list of headers over. */
+  answer(status: number, headers: string[], body: Buffer): void
   /** Ends a stream that `head` began, after `last` where that is given. */
   end(last?: Buffer): void
 }
@@ -36,9 +36,10 @@ export class HttpCaller implements Caller {
     return this.#res.headersSent
   }
 
-  answer(status: number, headers: readonly string[], body: Buffer): void {
+  answer(status: number, headers: string[], body: Buffer): void {
     if (this.gone || this.#res.headersSent) return
-    this.#res.writeHead(status, [...headers, 'content-length', String(body.length)])
+    headers.push('content-length', String(body.length))
+    this.#res.writeHead(status, headers)
     this.#res.end(body)
   }
 

@@ -17,7 +17,14 @@ import { calledFacts } from './tools.ts'
  * The end of every admitted call: settled, priced, recorded, and only then told to the client, so that an answer which a
  * client has seen whole is an answer that the log knows.
  */
-export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forwarded: Forwarded): void {
+export function conclude(
+  pipeline: Pipeline,
+  caller: Caller,
+  call: Call,
+  /** Where its admission stands in the log. */
+  offset: number,
+  forwarded: Forwarded,
+): void {
   const { last, target, attempts } = forwarded
   const { operation } = call.base
   const settled = settle(last, { operation, ask: call.ask, requestBytes: call.body.length })
@@ -53,12 +60,15 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
 
   const reply = () => {
     // Only now: were the ending lost with this process, the next one would find an admission without it.
-    if (!queued) pipeline.open.end(owner === null || owner === 'poll' ? call.requestId : (owner.request_id ?? ''))
-    const headers = [...ownHeaders(call), ...targetHeaders(target, attempts.length)]
+    if (queued) pipeline.open.hold(call.requestId, offset)
+    else pipeline.open.end(offset)
+    if (owner !== null && owner !== 'poll') pipeline.open.release(owner.request_id ?? '')
+    const passed = last.kind === 'whole' && refusal === null ? last : null
+    const headers = passed === null ? [] : towardsClient(passed.headers, { decoded: false })
+    headers.push(...ownHeaders(call), ...targetHeaders(target, attempts.length))
     if (cost !== null) headers.push('x-sluice-cost-usd', usd(cost.costNanoUsd))
+    if (passed !== null) return caller.answer(status, headers, passed.body)
     if (refusal !== null) return refusalAnswer(caller, call.door.protocol, refusal, headers)
-    if (last.kind === 'whole')
-      return caller.answer(status, [...towardsClient(last.headers, { decoded: false }), ...headers], last.body)
     if (last.kind === 'streamed' && last.how === 'broken')
       return caller.end(
         call.door.protocol.streamError(
@@ -80,7 +90,7 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
   const fact = queued
     ? pipeline.queued.put(call, target, settled)
     : continued('llm.completed', owner === null ? call.opening : openingOf(withoutProvider(owner)), {
-        provider: target.provider.name,
+        // First: an object that begins as a copy is made in one go.
         ...endingOf(settled, {
           model: target.model ?? call.ask.model,
           attempts,
@@ -91,6 +101,7 @@ export function conclude(pipeline: Pipeline, caller: Caller, call: Call, forward
           ttftMs: last.ttftMs,
           cost,
         }),
+        provider: target.provider.name,
         response_id: reading?.responseId ?? undefined,
         data: {
           attempts: [...attempts],

@@ -18,7 +18,7 @@ const hopByHop = [
   'content-length',
 ]
 
-const keptFromProvider = new Set([
+const keptFromProvider = namesOf([
   ...hopByHop,
   'host',
   'expect',
@@ -41,18 +41,16 @@ const keptFromProvider = new Set([
 ])
 const keptPrefixes = ['x-sluice-', 'x-portkey-', 'x-litellm-', 'helicone-', 'langfuse_', 'x-forwarded-', 'cf-']
 
-const keptFromClient = new Set([...hopByHop, 'set-cookie', 'alt-svc', 'strict-transport-security'])
+const keptFromClient = namesOf([...hopByHop, 'set-cookie', 'alt-svc', 'strict-transport-security'])
 
 /** `raw` as Node gives it (name, value, …); `own` is appended. Names that `own` sets are dropped from `raw`. */
 export function towardsProvider(raw: readonly string[], own: readonly string[]): string[] {
-  const replaced = new Set<string>()
-  for (let i = 0; i < own.length; i += 2) replaced.add((own[i] ?? '').toLowerCase())
   const out: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = (raw[i] ?? '').toLowerCase()
-    if (keptFromProvider.has(name) || replaced.has(name) || keptPrefixes.some(prefix => name.startsWith(prefix)))
+    const name = raw[i] ?? ''
+    if (isOneOf(keptFromProvider, name) || keptPrefixes.some(prefix => beginsWith(name, prefix)) || sets(own, name))
       continue
-    out.push(raw[i] ?? '', raw[i + 1] ?? '')
+    out.push(name, raw[i + 1] ?? '')
   }
   out.push(...own)
   return out
@@ -61,18 +59,48 @@ export function towardsProvider(raw: readonly string[], own: readonly string[]):
 export function towardsClient(raw: readonly string[], options: { readonly decoded: boolean }): string[] {
   const out: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = (raw[i] ?? '').toLowerCase()
-    if (keptFromClient.has(name) || name.startsWith('x-sluice-') || (options.decoded && name === 'content-encoding'))
-      continue
-    out.push(raw[i] ?? '', raw[i + 1] ?? '')
+    const name = raw[i] ?? ''
+    if (isOneOf(keptFromClient, name) || beginsWith(name, 'x-sluice-')) continue
+    if (options.decoded && isSame(name, 'content-encoding')) continue
+    out.push(name, raw[i + 1] ?? '')
   }
   return out
 }
 
 /** A header's first value, by lower-case name. */
 export function headerOf(raw: readonly string[], name: string): string | null {
-  for (let i = 0; i + 1 < raw.length; i += 2) if ((raw[i] ?? '').toLowerCase() === name) return raw[i + 1] ?? null
+  for (let i = 0; i + 1 < raw.length; i += 2) if (isSame(raw[i] ?? '', name)) return raw[i + 1] ?? null
   return null
+}
+
+/** Lower-case names by their length: most headers are told apart without a look at their letters. */
+type Names = readonly (readonly string[])[]
+
+function namesOf(names: readonly string[]): Names {
+  const longest = Math.max(...names.map(name => name.length))
+  return Array.from({ length: longest + 1 }, (_, length) => names.filter(name => name.length === length))
+}
+
+const isOneOf = (names: Names, name: string): boolean => names[name.length]?.some(known => isSame(name, known)) ?? false
+
+/** Letter by letter, for a name in lower case would be one more text for each header of each request. */
+const isSame = (name: string, lower: string): boolean => name.length === lower.length && beginsWith(name, lower)
+
+function beginsWith(name: string, lower: string): boolean {
+  if (name.length < lower.length) return false
+  for (let i = 0; i < lower.length; i++) {
+    const code = name.charCodeAt(i)
+    if ((code >= 0x41 && code <= 0x5a ? code | 0x20 : code) !== lower.charCodeAt(i)) return false
+  }
+  return true
+}
+
+function sets(own: readonly string[], name: string): boolean {
+  for (let i = 0; i < own.length; i += 2) {
+    const other = own[i] ?? ''
+    if (other.length === name.length && isSame(name, other.toLowerCase())) return true
+  }
+  return false
 }
 
 /** The query without `key`, which is a credential; everything else stays as it was written. */

@@ -1,6 +1,7 @@
 import prometheus from 'prom-client'
 import type { LlmCall } from '../../schemas/llm.ts'
 import type { Settled } from './settle.ts'
+import { counter, histogram } from './tally.ts'
 
 /** What a gateway tells Prometheus. Labels are bounded: names from the configuration, codes of ours, never a client's text. */
 export type Metrics = {
@@ -32,49 +33,42 @@ export function openMetrics(gauges: Gauges): Metrics {
   const registry = new prometheus.Registry()
   const registers = [registry]
   prometheus.collectDefaultMetrics({ register: registry })
-  const requests = new prometheus.Counter({
+  const requests = counter({
     name: 'sluice_requests_total',
     help: 'Calls that ended, by how they ended.',
-    labelNames: ['protocol', 'operation', 'provider', 'outcome', 'status'],
-    registers,
+    labels: ['protocol', 'operation', 'provider', 'outcome', 'status'],
   })
-  const latency = new prometheus.Histogram({
+  const latency = histogram({
     name: 'sluice_request_duration_seconds',
     help: 'From the arrival of a request to the end of its answer.',
-    labelNames: ['protocol', 'operation', 'provider'],
-    buckets: seconds,
-    registers,
+    labels: ['protocol', 'operation', 'provider'],
+    bounds: seconds,
   })
-  const ttft = new prometheus.Histogram({
+  const ttft = histogram({
     name: 'sluice_time_to_first_token_seconds',
     help: 'From the upstream request to the first chunk of a stream that carried content.',
-    labelNames: ['protocol', 'provider'],
-    buckets: seconds,
-    registers,
+    labels: ['protocol', 'provider'],
+    bounds: seconds,
   })
-  const refusals = new prometheus.Counter({
+  const refusals = counter({
     name: 'sluice_refusals_total',
     help: 'Requests refused by the gateway, by code.',
-    labelNames: ['code'],
-    registers,
+    labels: ['code'],
   })
-  const tokens = new prometheus.Counter({
+  const tokens = counter({
     name: 'sluice_tokens_total',
     help: 'Tokens used, as providers count them or as estimated where they do not.',
-    labelNames: ['provider', 'direction'],
-    registers,
+    labels: ['provider', 'direction'],
   })
-  const cost = new prometheus.Counter({
+  const cost = counter({
     name: 'sluice_cost_usd_total',
     help: 'Cost of ended calls in US dollars, of those that have a price.',
-    labelNames: ['provider'],
-    registers,
+    labels: ['provider'],
   })
-  const unpriced = new prometheus.Counter({
+  const unpriced = counter({
     name: 'sluice_unpriced_calls_total',
     help: 'Successful calls for whose model there is no price.',
-    labelNames: ['provider'],
-    registers,
+    labels: ['provider'],
   })
   const gauge = (name: string, help: string, read: () => number) =>
     new prometheus.Gauge({
@@ -98,17 +92,20 @@ export function openMetrics(gauges: Gauges): Metrics {
     ended(call, settled, facts) {
       const { protocol, operation } = call
       const { provider } = facts
-      requests.inc({ protocol, operation, provider, outcome: settled.outcome, status: facts.status })
-      latency.observe({ protocol, operation, provider }, facts.latencyMs / 1000)
-      if (facts.ttftMs !== null) ttft.observe({ protocol, provider }, facts.ttftMs / 1000)
+      requests.add(1, protocol, operation, provider, settled.outcome, facts.status)
+      latency.observe(facts.latencyMs / 1000, protocol, operation, provider)
+      if (facts.ttftMs !== null) ttft.observe(facts.ttftMs / 1000, protocol, provider)
       const { input_tokens, output_tokens } = settled.usage
-      if (input_tokens !== undefined) tokens.inc({ provider, direction: 'input' }, input_tokens)
-      if (output_tokens !== undefined) tokens.inc({ provider, direction: 'output' }, output_tokens)
-      if (facts.costNanoUsd !== null) cost.inc({ provider }, facts.costNanoUsd / 1e9)
-      else if (settled.outcome === 'success') unpriced.inc({ provider })
+      if (input_tokens !== undefined) tokens.add(input_tokens, provider, 'input')
+      if (output_tokens !== undefined) tokens.add(output_tokens, provider, 'output')
+      if (facts.costNanoUsd !== null) cost.add(facts.costNanoUsd / 1e9, provider)
+      else if (settled.outcome === 'success') unpriced.add(1, provider)
     },
-    refused: code => refusals.inc({ code }),
-    text: () => registry.metrics(),
+    refused: code => refusals.add(1, code),
+    async text() {
+      const ours = [requests, latency, ttft, refusals, tokens, cost, unpriced].map(metric => metric.text())
+      return [await registry.metrics(), ...ours].join('\n')
+    },
     contentType: registry.contentType,
   }
 }

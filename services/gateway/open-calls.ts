@@ -3,19 +3,29 @@
  * how far back a next life of this gateway has to read.
  */
 export type OpenCalls = {
-  begin(requestId: string, offset: number): void
-  end(requestId: string): void
+  begin(offset: number): void
+  end(offset: number): void
+  /** The provider goes on with it in the background: whoever brings its end knows its request's id. */
+  hold(requestId: string, offset: number): void
+  release(requestId: string): void
   /** The offset of the oldest open admission; null where none is open. */
   oldest(): number | null
   readonly count: () => number
 }
 
 export function openCalls(): OpenCalls {
-  // A Map keeps the order of insertion, which is the order of offsets.
-  const offsets = new Map<string, number>()
+  // A Set keeps the order of insertion, which is the order of offsets.
+  const offsets = new Set<number>()
+  const held = new Map<string, number>()
   return {
-    begin: (requestId, offset) => void offsets.set(requestId, offset),
-    end: requestId => void offsets.delete(requestId),
+    begin: offset => void offsets.add(offset),
+    end: offset => void offsets.delete(offset),
+    hold: (requestId, offset) => void held.set(requestId, offset),
+    release(requestId) {
+      const offset = held.get(requestId)
+      held.delete(requestId)
+      if (offset !== undefined) offsets.delete(offset)
+    },
     oldest: () => offsets.values().next().value ?? null,
     count: () => offsets.size,
   }

@@ -43,13 +43,11 @@ export function outgoing(call: Call, timeoutMs: number, raw: readonly string[]):
 }
 
 /** What every answer says of its place in the run. */
-export const ownHeaders = (call: Call): string[] => [
-  'x-sluice-run-id',
-  call.base.run_id,
-  'x-sluice-request-id',
-  call.requestId,
-  ...(call.base.step === undefined ? [] : ['x-sluice-step', String(call.base.step)]),
-]
+export function ownHeaders({ requestId, work }: Call): string[] {
+  const headers = ['x-sluice-run-id', work.run_id, 'x-sluice-request-id', requestId]
+  if (work.step !== undefined) headers.push('x-sluice-step', String(work.step))
+  return headers
+}
 
 export const targetHeaders = (target: Target, attempts: number): string[] => [
   'x-sluice-provider',

@@ -91,7 +91,8 @@ async function serveRead(
     previousResponseId: ask.previousResponseId,
     history: conversation === null || json === null ? null : historyIn(conversation, json.value),
   }
-  const found = pipeline.runs.of(await knownElsewhere(pipeline, lineage))
+  if (pipeline.peers.any) await knownElsewhere(pipeline, lineage)
+  const found = pipeline.runs.of(lineage)
   const plan = planOf(pipeline, door, ask, who)
   const refusal = policyRefusal(policies, plan, ask, who, protocol)
   const call = fileCall(door, ask, body, who, headers, lineage, found, {
@@ -108,11 +109,11 @@ async function serveRead(
   const admitted = await pipeline.recorder.try(admission(call), call.base.root_run_id)
   if (admitted instanceof Fault) return no(refusals.logUnavailable(), protocol, { who, door, call })
 
-  pipeline.open.begin(call.requestId, admitted.offset)
+  pipeline.open.begin(admitted.offset)
   pipeline.runs.begun(found.run, call.work)
   for (const fact of resultsIn(pipeline, call)) pipeline.recorder.tell(fact, call.base.root_run_id)
   const forwarded = await pipeline.forward(plan, outgoing(call, plan.timeoutMs, caller.req.rawHeaders), caller)
-  conclude(pipeline, caller, call, forwarded)
+  conclude(pipeline, caller, call, admitted.offset, forwarded)
 }
 
 /** A pinned provider, whoever holds the background answer that is asked for, or the route for the model. */
@@ -140,14 +141,12 @@ function policyRefusal(
  * A conversation that goes on and that is not known here may have begun at another gateway, whose word is on its way: it
  * is waited for, briefly.
  */
-async function knownElsewhere(pipeline: Pipeline, told: Told): Promise<Told> {
-  if (!pipeline.peers.any) return told
+async function knownElsewhere(pipeline: Pipeline, told: Told): Promise<void> {
   const deadline = performance.now() + peersWaitMs
   while (pipeline.runs.goesOnUnknown(told)) {
     const left = deadline - performance.now()
-    if (left <= 0 || !(await pipeline.peers.news(left))) break
+    if (left <= 0 || !(await pipeline.peers.news(left))) return
   }
-  return told
 }
 
 /** A record is with all readers some milliseconds after it was written; on a busy machine or over Kafka, some tens. */
