@@ -7,10 +7,12 @@ import { type AnswerReader, errorIn, type Findings, nothingFound } from './findi
 import type { AnswerHead, Meter, MeterOptions, Reading } from './protocol.ts'
 
 /**
- * The largest single event, array element or whole answer that is read; larger ones pass unread, and what they would have
+ * The largest whole answer that is read; larger ones pass unread, and what they would have
  * said is estimated. It is the limit of a request's body, and holds images in base64 and a page of embeddings.
  */
 export const maxReadBytes = 32 * 1024 * 1024
+/** Of a stream, a quarter of that: an event that does not end is held while it grows, by every stream that does so. */
+const maxEventBytes = 8 * 1024 * 1024
 
 /**
  * Up to here the text of a streamed answer is put together, to tie what comes after it and to see its tool calls. A stream
@@ -42,9 +44,9 @@ export function meterOf(reader: AnswerReader, head: AnswerHead, options: MeterOp
     if (first === openBrace || first === openBracket) return wholeOf(reader, found, good)
     // A frame's length has four bytes, of which the first is 0 for anything below 16 MiB.
     if (reader.frames === true && first <= 1)
-      return eventsOf(readFrames(maxReadBytes), reader, found, output, good, options)
+      return eventsOf(readFrames(maxEventBytes), reader, found, output, good, options)
     const events = fieldStarts.has(first) || head.contentType.includes('event-stream')
-    return events ? eventsOf(readEvents(maxReadBytes), reader, found, output, good, options) : foreign
+    return events ? eventsOf(readEvents(maxEventBytes), reader, found, output, good, options) : foreign
   }
 
   return {
@@ -233,7 +235,7 @@ function heldEvents(
 
 /** A stream whose events are the elements of one JSON array. */
 function arrayOf(reader: AnswerReader, found: Findings, output: ReturnType<typeof outputSize>): Inner {
-  const elements = readElements(maxReadBytes, json => {
+  const elements = readElements(maxEventBytes, json => {
     reader.event('', json, found, output)
     forgetLong(found, output)
   })
