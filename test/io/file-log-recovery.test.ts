@@ -9,6 +9,7 @@ import { openFileLog } from '../../services/io/log/file/file.ts'
 import { listSegments, segmentFile, watermarkFile } from '../../services/io/log/file/place.ts'
 import { readWatermark } from '../../services/io/log/file/watermark.ts'
 import { append, appendAll, message, Reading } from '../contract/event-log/probe.ts'
+import { until } from '../support/until.ts'
 
 const topic = 'recovery'
 const at = { topic, partition: 0 }
@@ -162,6 +163,7 @@ describe('below the high-water mark', () => {
       faults = []
       const { numbers, offsets } = await read()
       assert.deepEqual(numbers, offsets)
+      await until('the damage to be told', () => faults.length > 0, 5_000)
       assert.equal(faults[0]?.code, 'log_damaged')
       assert.match(String(faults[0]?.cause), /\.seg/)
       const missing = range(0, 400).filter(number => !numbers.includes(number))
