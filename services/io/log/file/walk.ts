@@ -39,11 +39,13 @@ export function walk(
     if (frame === 0 && !options.last) break
     if (frame > 0) {
       const offset = offsetAt(bytes, at)
-      if (offset < next && options.damage === 'skip') {
+      const intact = isIntact(bytes, at, frame)
+      // Before what was asked for; an offset that is damaged may only look so, and that is told.
+      if (intact && offset < next && options.damage === 'skip') {
         at += frame
         continue
       }
-      if (offset >= next && isIntact(bytes, at, frame)) {
+      if (intact && offset >= next) {
         if (!visit(bytes, at, frame, offset)) break
         at += frame
         next = offset + 1
