@@ -70,12 +70,19 @@ function messageOf({ id, source, time }: Envelope, type: string, key: string | n
       ce_id: id,
       ce_type: type,
       ce_source: source,
-      ce_time: new Date(time).toISOString(),
+      ce_time: isoTime(time),
       'content-type': 'application/json',
     } satisfies Readonly<Record<Exclude<HeaderName, typeof header.previous>, string>>,
     value: Buffer.from(json),
   }
 }
+
+/** Under load many events share a millisecond. */
+function isoTime(time: number): string {
+  if (time !== latest.time) latest = { time, text: new Date(time).toISOString() }
+  return latest.text
+}
+let latest = { time: Number.NaN, text: '' }
 
 type HeaderName = (typeof header)[keyof typeof header]
 

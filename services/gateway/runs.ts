@@ -212,5 +212,5 @@ export function openRuns(options: {
   }
 }
 
-/** Short enough for a key, long enough that no two texts of one agent share it. */
-const digest = (text: string): string => hash('sha1', text, 'base64url').slice(0, 16)
+/** Long enough that no two texts of one agent share it. Whole: a part of a text keeps all of it, and is slow to serialise. */
+const digest = (text: string): string => hash('sha1', text, 'base64url')
