@@ -12,8 +12,8 @@ const decided = z.object({
   partition: count,
   owner: z.string().min(1).max(200),
   owner_epoch: count,
-  /** The decision knew the ledger up to here: the first offset that it had not folded. */
-  ledger_offset: count,
+  /** The decision knew the ledger up to here: of each partition the first offset that it had not folded. */
+  ledger_offsets: z.record(z.string(), count),
 })
 
 /** From here on, this owner decides. Takes effect where its epoch is above that of every marker before it. */

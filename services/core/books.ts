@@ -1,6 +1,7 @@
 import type { MoneyDecision } from '../../schemas/control.ts'
 import type { LeaseReport, LeaseRequested, LedgerMessage, Life, SpendCorrected } from '../../schemas/ledger.ts'
 import { type Fence, passes } from './fence.ts'
+import { furthest, type Place, type Position, past } from './position.ts'
 
 /**
  * The books of one ledger partition: a fold of its messages and of the owner's records on control.
@@ -11,11 +12,11 @@ import { type Fence, passes } from './fence.ts'
 export type Books = {
   readonly partition: number
   readonly fence: Fence
-  /** The first offset of the ledger that is not folded. */
-  ledgerNext: number
+  /** What of the ledger is folded. */
+  ledgerNext: Position
   controlNext: number
-  /** The highest ledger offset at which a valid decision was taken. */
-  namedOffset: number
+  /** The furthest place in the ledger at which a valid decision was taken. */
+  named: Position
   readonly nodes: Map<string, NodeBook>
   readonly lives: Map<string, LifeBook>
   /** What the owner has to look at again. It empties them. */
@@ -76,9 +77,9 @@ export const lifeKey = ({ gateway, epoch }: Life): string => `${gateway}.${epoch
 export const openBooks = (partition: number): Books => ({
   partition,
   fence: new Map(),
-  ledgerNext: 0,
+  ledgerNext: {},
   controlNext: 0,
-  namedOffset: 0,
+  named: {},
   nodes: new Map(),
   lives: new Map(),
   dirty: new Set(),
@@ -89,9 +90,9 @@ export const openBooks = (partition: number): Books => ({
 export const headroom = (book: NodeBook): number =>
   (book.limit?.nanoUsd ?? 0) - book.spent - book.presumed - book.leased
 
-/** Takes the next message of the partition. One from before `ledgerNext` changes nothing. */
-export function foldLedger(books: Books, message: LedgerMessage, offset: number): void {
-  books.ledgerNext = Math.max(books.ledgerNext, offset + 1)
+/** Takes the next message of the ledger. One from before `ledgerNext` changes nothing. */
+export function foldLedger(books: Books, message: LedgerMessage, at: Place): void {
+  books.ledgerNext = past(books.ledgerNext, at)
   switch (message.type) {
     case 'lease.requested':
       takeAsk(books, message)
@@ -125,7 +126,7 @@ export function foldControl(books: Books, record: MoneyDecision, offset: number)
 
 /** A decision as it changes the books: of the owner itself at once, of every other reader where it stands on control. */
 export function apply(books: Books, record: MoneyDecision): void {
-  books.namedOffset = Math.max(books.namedOffset, record.ledger_offset)
+  books.named = furthest(books.named, record.ledger_offsets)
   switch (record.type) {
     case 'ledger.owned':
     case 'lease.recalled':

@@ -13,6 +13,7 @@ import {
 } from './books.ts'
 import { type BudgetNode, birthrightOf } from './budget.ts'
 import { grantOf } from './grant.ts'
+import { type Place, type Position, reaches } from './position.ts'
 
 /**
  * The owner of a ledger partition: the one that hands money out. It decides nothing before its marker stands on control
@@ -32,7 +33,7 @@ export type Owner = {
   unread: number
   /** What the own clock saw. No state: a new owner begins it anew. */
   readonly heardAt: Map<string, number>
-  readonly silentSince: Map<string, number>
+  readonly silentSince: Map<string, Position>
   readonly askedAt: Map<string, { readonly ask: number; readonly at: number }>
   readonly recalledAt: Map<string, number>
 }
@@ -82,14 +83,14 @@ export const openOwner = (
 export function takeOver(owner: Owner): MoneyDecision {
   owner.epoch = (owner.books.fence.get(owner.books.partition)?.epoch ?? 0) + 1
   owner.phase = 'marked'
-  return { type: 'ledger.owned', ...said(owner), ledger_offset: 0 }
+  return { type: 'ledger.owned', ...said(owner), ledger_offsets: {} }
 }
 
-export function readLedger(owner: Owner, message: LedgerMessage, offset: number, clock: Clock): void {
+export function readLedger(owner: Owner, message: LedgerMessage, at: Place, clock: Clock): void {
   const { books } = owner
   const isLife = message.type !== 'spend.corrected'
   const beat = isLife ? (books.lives.get(lifeKey(message))?.beat ?? -2) : 0
-  foldLedger(books, message, offset)
+  foldLedger(books, message, at)
   if (isLife && (books.lives.get(lifeKey(message))?.beat ?? -2) > beat) hear(owner, lifeKey(message), clock)
   if (message.type === 'lease.requested') {
     const place = `${lifeKey(message)} ${message.node}`
@@ -115,8 +116,8 @@ export function readControl(owner: Owner, record: MoneyDecision, offset: number,
 }
 
 export type World = Clock & {
-  /** The end of the ledger partition, asked for now: where the next message will stand. */
-  readonly ledgerEnd: number
+  /** The end of the ledger, asked for now: where the next messages will stand. */
+  readonly ledgerEnd: Position
   /** The policy's cap at a node; null where it knows none (yet). */
   readonly nodeAt: (node: string) => Pick<BudgetNode, 'limitNanoUsd' | 'opensAt' | 'closesAt'> | null
 }
@@ -124,7 +125,7 @@ export type World = Clock & {
 /** The next batch for control, to be appended in this order and as a whole before anything else. Empty: nothing to say. */
 export function decide(owner: Owner, world: World): readonly MoneyDecision[] {
   const { books } = owner
-  if (owner.phase === 'catching-up' && books.ledgerNext >= books.namedOffset) owner.phase = 'deciding'
+  if (owner.phase === 'catching-up' && reaches(books.ledgerNext, books.named)) owner.phase = 'deciding'
   if (owner.phase !== 'deciding' || owner.unread > 0) return []
   const batch: MoneyDecision[] = []
   const say: Say = record => {
@@ -148,7 +149,7 @@ export function decide(owner: Owner, world: World): readonly MoneyDecision[] {
 }
 
 type Part<Record> = Record extends MoneyDecision
-  ? Omit<Record, 'partition' | 'owner' | 'owner_epoch' | 'ledger_offset'>
+  ? Omit<Record, 'partition' | 'owner' | 'owner_epoch' | 'ledger_offsets'>
   : never
 type Say = (record: Part<MoneyDecision>) => void
 
@@ -156,7 +157,7 @@ const said = ({ name, epoch, books }: Owner) => ({
   partition: books.partition,
   owner: name,
   owner_epoch: epoch,
-  ledger_offset: books.ledgerNext,
+  ledger_offsets: books.ledgerNext,
 })
 
 function acknowledge({ books }: Owner, say: Say): void {
@@ -186,7 +187,7 @@ function expire(owner: Owner, { monotonicMs, ledgerEnd }: World, say: Say): void
     if (monotonicMs - (heardAt ?? monotonicMs) <= settings.termMs + settings.marginMs) continue
     const end = owner.silentSince.get(key) ?? ledgerEnd
     owner.silentSince.set(key, end)
-    if (books.ledgerNext < end) continue
+    if (!reaches(books.ledgerNext, end)) continue
     owner.silentSince.delete(key)
     say({ type: 'gateway.expired', gateway: life.gateway, epoch: life.epoch, keeps_lease: settings.keepsLease })
   }

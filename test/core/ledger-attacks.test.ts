@@ -15,6 +15,7 @@ import {
   openStage,
   own,
   pay,
+  placeOf,
   read,
   rule,
   type Stage,
@@ -94,7 +95,7 @@ test('a new owner grants nothing before it knows what an expired gateway spent',
   enter(stage, asked, 'c1', take(stage, 50))
   const ask = tell(stage, asked)
   // It reads c's ask before the ledger of a: whatever order, it has to be at the place that the expiry names.
-  for (const message of ask) foldLedger(next.owner.books, message, 0)
+  for (const message of ask) foldLedger(next.owner.books, message, placeOf(0))
   assert.deepEqual(think(stage, next), [])
   fold(stage, next)
   const answer = think(stage, next)
@@ -178,14 +179,14 @@ test('in any order, doubled and cut anywhere, the two logs give the same books',
       .sort()
   const whole = openBooks(0)
   for (const [at, record] of stage.control.entries()) foldControl(whole, record, at)
-  for (const [at, message] of stage.ledger.entries()) foldLedger(whole, message, at)
+  for (const [at, message] of stage.ledger.entries()) foldLedger(whole, message, placeOf(at))
   const places = stage.ledger.map((_, at) => at)
   const orders = fc.shuffledSubarray(places, { minLength: places.length })
   fc.assert(
     fc.property(orders, fc.array(fc.constantFrom(...places)), fc.nat(stage.control.length), (order, twice, cut) => {
       const books = openBooks(0)
       for (const record of stage.control.slice(0, cut)) foldControl(books, record, 0)
-      for (const at of [...order, ...twice]) foldLedger(books, stage.ledger[at]!, at)
+      for (const at of [...order, ...twice]) foldLedger(books, stage.ledger[at]!, placeOf(at))
       for (const record of stage.control.slice(cut)) foldControl(books, record, 0)
       assert.deepEqual(sums(books), sums(whole))
     }),

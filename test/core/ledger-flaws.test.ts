@@ -77,7 +77,7 @@ test('the cap breaks where a new owner grants before its fold has caught up', ()
   stage.ledger.unshift(ask!)
   fold(stage, next, 1)
   assert.deepEqual(think(stage, next), [])
-  next.owner.books.namedOffset = 0
+  next.owner.books.named = {}
   assert.ok(think(stage, next).some(record => record.type === 'lease.granted' && record.granted_nano_usd === 100))
 })
 
@@ -93,7 +93,7 @@ test('the cap breaks where an epoch is ended before its last holds are read', ()
   assert.deepEqual(think(stage, boss), [])
   // As if the ledger ended where the owner stands.
   stage.control.push(...think(stage, { ...boss, owner: { ...boss.owner, silentSince: new Map() } }, folded))
-  assert.ok(stage.control.some(record => record.type === 'gateway.expired' && record.ledger_offset === folded))
+  assert.ok(stage.control.some(record => record.type === 'gateway.expired' && record.ledger_offsets[0] === folded))
   const { spent, presumed, leased } = boss.owner.books.nodes.get(org)!
   assert.deepEqual([spent, presumed, leased], [0, 0, 0], 'the whole cap is free, and the whole cap is held')
 })

@@ -29,7 +29,8 @@ const clock = (world: World, { monotonicOffset }: Enforcer) => ({
 
 export function fold(world: World, enforcer: Enforcer, most: number): void {
   for (let i = 0; i < most && enforcer.ledgerAt < world.ledger.length; i++) {
-    readLedger(enforcer.owner, world.ledger[enforcer.ledgerAt]!, enforcer.ledgerAt, clock(world, enforcer))
+    const at = { partition: 0, offset: enforcer.ledgerAt }
+    readLedger(enforcer.owner, world.ledger[enforcer.ledgerAt]!, at, clock(world, enforcer))
     enforcer.ledgerAt += 1
   }
 }
@@ -49,10 +50,10 @@ export function follow(world: World, enforcer: Enforcer, most: number): void {
 
 export function think(world: World, enforcer: Enforcer): void {
   const { owner } = enforcer
-  if (world.flaw === 'granting before the fold caught up') owner.books.namedOffset = 0
+  if (world.flaw === 'granting before the fold caught up') owner.books.named = {}
   if (world.flaw === 'decisions out of order' && enforcer.sending.length < 3) owner.unread = 0
   const nodeAt = (node: string) => ({ limitNanoUsd: limitAt(world, node), ...spanOf(node) })
-  const ledgerEnd = world.flaw === 'expiry before the holds are read' ? 0 : world.ledger.length
+  const ledgerEnd = { 0: world.flaw === 'expiry before the holds are read' ? 0 : world.ledger.length }
   const batch = decide(owner, { ...clock(world, enforcer), ledgerEnd, nodeAt })
   if (batch.length > 0) enforcer.sending.push(batch)
 }

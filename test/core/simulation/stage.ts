@@ -66,6 +66,9 @@ export function read(stage: Stage, actor: Actor): ReadonlyMap<string, string> {
   return new Map(wake(actor.purse, stage.now + actor.off).map(([call, { verdict }]) => [call, verdict]))
 }
 
+/** Of a ledger with one partition. */
+export const placeOf = (offset: number) => ({ partition: 0, offset })
+
 export type Boss = { readonly owner: Owner; ledgerAt: number; controlAt: number }
 export const openBoss = (name: string, keepsLease = false): Boss => ({
   owner: openOwner(name, 0, { termMs, marginMs, keepsLease }),
@@ -75,7 +78,7 @@ export const openBoss = (name: string, keepsLease = false): Boss => ({
 const clockOf = (stage: Stage) => ({ monotonicMs: stage.now, wallMs: wall0 + stage.now })
 export function fold(stage: Stage, boss: Boss, upTo = stage.ledger.length): void {
   for (; boss.ledgerAt < upTo; boss.ledgerAt++)
-    readLedger(boss.owner, stage.ledger[boss.ledgerAt]!, boss.ledgerAt, clockOf(stage))
+    readLedger(boss.owner, stage.ledger[boss.ledgerAt]!, placeOf(boss.ledgerAt), clockOf(stage))
 }
 export function follow(stage: Stage, boss: Boss): void {
   for (; boss.controlAt < stage.control.length; boss.controlAt++)
@@ -84,7 +87,7 @@ export function follow(stage: Stage, boss: Boss): void {
 /** A batch that its owner has decided and not yet sent. */
 export function think(stage: Stage, { owner }: Boss, ledgerEnd = stage.ledger.length): readonly MoneyDecision[] {
   const nodeAt = (node: string) => ({ limitNanoUsd: limitOf(stage, node), ...spanOf(stage, node) })
-  return decide(owner, { ...clockOf(stage), ledgerEnd, nodeAt })
+  return decide(owner, { ...clockOf(stage), ledgerEnd: { 0: ledgerEnd }, nodeAt })
 }
 export function own(stage: Stage, boss: Boss): void {
   follow(stage, boss)

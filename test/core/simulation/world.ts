@@ -132,17 +132,18 @@ export const windowed = (scope: string, wallMs: number): string => `${scope}@${M
 export function decideOn(world: World, record: MoneyDecision): void {
   world.control.push(record)
   const { auditor } = world
-  while (auditor.ledgerNext < record.ledger_offset)
-    foldLedger(auditor, world.ledger[auditor.ledgerNext]!, auditor.ledgerNext)
+  const known = record.ledger_offsets[0] ?? 0
+  for (let offset = auditor.ledgerNext[0] ?? 0; offset < known; offset++)
+    foldLedger(auditor, world.ledger[offset]!, { partition: 0, offset })
   const counts = foldControl(auditor, record, world.control.length - 1)
   count(world, counts ? record.type : 'void')
   if (counts && record.type === 'gateway.expired') {
     const life = `${record.gateway}.${record.epoch}`
     const reported = new Map<string, number>()
-    for (const message of world.ledger.slice(0, record.ledger_offset))
+    for (const message of world.ledger.slice(0, known))
       if ('report' in message && `${message.gateway}.${message.epoch}` === life)
         reported.set(message.node, Math.max(message.report, reported.get(message.node) ?? 0))
-    if (!world.expiries.has(life)) world.expiries.set(life, { offset: record.ledger_offset, at: world.now, reported })
+    if (!world.expiries.has(life)) world.expiries.set(life, { offset: known, at: world.now, reported })
   }
   for (const node of auditor.dirty) {
     const { limit, spent, beyond, presumed, leased } = auditor.nodes.get(node)!
