@@ -54,6 +54,10 @@ export const continued = <Type extends Fact['type'], Shared extends object>(
   own: Omit<Extract<Fact, { readonly type: Type }>, keyof Shared | 'type'>,
 ): Continued => ({ type, opening, own })
 
+/** A fact as it comes, whole or going on from an opening. */
+export const encodeFact = (envelope: Envelope, fact: Fact | Continued, key: string | null): Message =>
+  'opening' in fact ? encodeContinued(envelope, fact, key) : encode({ ...envelope, ...fact }, key)
+
 /** The same message as of the fact in one piece. */
 export function encodeContinued(envelope: Envelope, fact: Continued, key: string | null): Message {
   const own = JSON.stringify(fact.own)

@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import type { Fact } from '../../schemas/events.ts'
+import { encodeFact, type Fact } from '../../schemas/events.ts'
 import { listedKeys } from '../core/keys.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
@@ -68,7 +68,7 @@ const markEveryMs = 2_000
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, life, logger } = options
   const writer = await log.writer(options.at.topic, { partition: options.at.partition })
-  const recorder = openRecorder({ writer, life })
+  const recorder = openRecorder({ writer, life, encode: encodeFact })
   const open = openCalls()
   const queued = openQueued()
   const short = life.producer.replace(/^gateway-/, '')

@@ -1,5 +1,5 @@
-import { formatEventId, header } from '../../schemas/envelope.ts'
-import { type Continued, encode, encodeContinued, type Fact } from '../../schemas/events.ts'
+import { type Envelope, formatEventId, header } from '../../schemas/envelope.ts'
+import type { Continued, Fact, Message } from '../../schemas/events.ts'
 import type { Life } from '../io/epoch.ts'
 import type { Fault } from '../io/fault.ts'
 import type { Writer } from '../io/log/port.ts'
@@ -13,26 +13,29 @@ import type { Writer } from '../io/log/port.ts'
  * - `tell` after it happened: the fact is kept and told again until the log takes it. What is kept is bounded by the
  *   calls in flight, for nothing new is admitted meanwhile.
  */
-export type Recorder = {
+export type Recorder<Said = Fact | Continued> = {
   /** Resolves with where the event stands once a kill -9 can no longer lose it, or with the Fault `log_unavailable`. */
-  try(fact: Fact | Continued, key: string): Promise<{ readonly id: string; readonly offset: number } | Fault>
-  /** Gives the event's id; `told` is called once the log has it. */
-  tell(fact: Fact | Continued, key: string, told?: () => void): string
+  try(fact: Said, key: string): Promise<{ readonly id: string; readonly offset: number } | Fault>
+  /** Gives the event's id; `told` is called once the log has it, with where it stands there. */
+  tell(fact: Said, key: string, told?: (offset: number) => void): string
   /** Facts that the log has not taken yet. */
   waiting(): number
   readonly written: () => number
   close(): Promise<void>
 }
 
+type Told = (offset: number) => void
+
 /** Long enough not to press a full disk, short enough that a log which is back is used at once. */
 const retryMs = 250
 
-export function openRecorder(options: {
+export function openRecorder<Said>(options: {
   readonly writer: Writer
   readonly life: Life
+  readonly encode: (envelope: Envelope, fact: Said, key: string) => Message
   readonly now?: () => number
-}): Recorder {
-  const { writer, life } = options
+}): Recorder<Said> {
+  const { writer, life, encode } = options
   const now = options.now ?? Date.now
   const source = `/sluice/${life.producer}`
   let sequence = 0
@@ -40,20 +43,19 @@ export function openRecorder(options: {
   let lastTaken = -1
   let holed = false
   let written = 0
-  const kept: { fact: Fact | Continued; key: string; time: number; told: (() => void) | undefined }[] = []
+  const kept: { fact: Said; key: string; time: number; told: Told | undefined }[] = []
   let timer: NodeJS.Timeout | null = null
   let closing = false
 
   const append = (
-    fact: Fact | Continued,
+    fact: Said,
     key: string,
     time: number,
     done: (fault: Fault | null, offset: number) => void,
   ): string => {
     const mine = sequence++
     const id = formatEventId({ producer: life.producer, epoch: life.epoch, sequence: mine })
-    const message =
-      'opening' in fact ? encodeContinued({ id, source, time }, fact, key) : encode({ id, source, time, ...fact }, key)
+    const message = encode({ id, source, time }, fact, key)
     const sent = holed ? { ...message, headers: { ...message.headers, [header.previous]: String(lastTaken) } } : message
     holed = false
     writer.append(sent, (fault, offset) => {
@@ -70,9 +72,9 @@ export function openRecorder(options: {
     timer = null
     for (const { fact, key, time, told } of kept.splice(0)) keep(fact, key, time, told)
   }
-  const keep = (fact: Fact | Continued, key: string, time: number, told: (() => void) | undefined): string =>
-    append(fact, key, time, fault => {
-      if (fault === null) return told?.()
+  const keep = (fact: Said, key: string, time: number, told: Told | undefined): string =>
+    append(fact, key, time, (fault, offset) => {
+      if (fault === null) return told?.(offset)
       kept.push({ fact, key, time, told })
       if (!closing) timer ??= setTimeout(again, retryMs)
     })

@@ -1,0 +1,63 @@
+import { LRUCache } from 'lru-cache'
+import { type BudgetedScope, type BudgetNode, nodesOf } from '../core/budget.ts'
+import type { Capped } from '../core/caps.ts'
+import { partitionOf } from '../io/log/partitioner.ts'
+
+/**
+ * Which caps a call has to pass, and in which partition of the ledger each of them is kept: that of its scope's name, so
+ * that two gateways which know of a run's tree unlike much still ask the same owner. What stands above a run changes with
+ * the policy and with the hour alone, so it is reckoned once for both.
+ */
+export type Tolls = {
+  readonly of: (path: CallPath, nowMs: number) => readonly BudgetNode[]
+}
+
+export type CallPath = {
+  /** The run and those above it, each with its own budgets. */
+  readonly runs: readonly Capped[]
+  readonly agent: string
+  /** The agent, its team, the organisation. One array for as long as the policy does not change. */
+  readonly above: readonly Capped[]
+}
+
+/** Agents that call within an hour; reckoning the windows of one again costs some 50 µs. */
+const agentsKnown = 10_000
+
+/** `partitions`: of the ledger. The embedded log has one owner for all. */
+export function openTolls(partitions: number): Tolls {
+  const known = new LRUCache<
+    string,
+    { readonly above: readonly Capped[]; readonly nodes: readonly BudgetNode[]; readonly until: number }
+  >({ max: agentsKnown })
+  const nodes = (scopes: readonly Capped[], nowMs: number): readonly BudgetNode[] =>
+    nodesOf(
+      scopes.map(({ id, budgets }): BudgetedScope => {
+        const mintedBy = minter(id)
+        const partition = partitions === 1 ? 0 : partitionOf(id, partitions)
+        return { id, budgets, partition, ...(mintedBy === null ? {} : { mintedBy }) }
+      }),
+      nowMs,
+    )
+  const nodesAbove = ({ agent, above }: CallPath, nowMs: number): readonly BudgetNode[] => {
+    const before = known.get(agent)
+    if (before !== undefined && before.above === above && nowMs < before.until) return before.nodes
+    const found = nodes(above, nowMs)
+    const until = Math.min(...found.map(node => node.closesAt ?? Number.POSITIVE_INFINITY))
+    known.set(agent, { above, nodes: found, until })
+    return found
+  }
+  return {
+    of(path, nowMs) {
+      if (path.runs.length === 0 && path.above.length === 0) return none
+      return path.runs.length === 0 ? nodesAbove(path, nowMs) : [...nodes(path.runs, nowMs), ...nodesAbove(path, nowMs)]
+    },
+  }
+}
+
+const none: readonly BudgetNode[] = []
+
+/** The life that named a run stands in the run's name. */
+function minter(scope: string): { readonly gateway: string; readonly epoch: number } | null {
+  const [, gateway, epoch] = /^run:run-([a-z0-9-]+)-(\d+)-\d+$/.exec(scope) ?? []
+  return gateway === undefined ? null : { gateway: `gateway-${gateway}`, epoch: Number(epoch) }
+}
