@@ -2,6 +2,7 @@ import { type Policy, unrouted } from '../../schemas/policy.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
 import { mayUse } from '../core/access.ts'
 import { matchesAny } from '../core/glob.ts'
+import { budgetsOf } from '../core/scope-budgets.ts'
 import { openSigner } from '../io/aws-signature.ts'
 import type { Config, Provider as Configured, UpstreamProvider } from '../io/config.ts'
 import type { Plan, Policies, Provider, Target } from './policies.ts'
@@ -9,21 +10,25 @@ import type { Upstream } from './upstream.ts'
 
 export type Upstreams = { readonly network: Upstream; readonly simulator: Upstream }
 
+export const compileProviders = (config: Pick<Config, 'providers'>, upstreams: Upstreams): Providers =>
+  new Map([...config.providers].map(([name, entry]) => [name, providerOf(entry, upstreams)]))
+type Providers = ReadonlyMap<string, Provider>
+
 /** The configuration, compiled to what the pipeline asks for each request. */
-export function compile(config: Config, upstreams: Upstreams): Policies {
-  const providers = new Map([...config.providers].map(([name, entry]) => [name, providerOf(entry, upstreams)]))
+export function compile(config: Config, providers: Providers): Policies {
   const routes = config.routes.map(route => {
-    const target = (to: Policy['routes'][number]['fallback'][number], weight: number): Target => ({
-      provider: providers.get(to.provider)!, // the loader has checked that each name is a provider's
-      model: to.model ?? null,
-      timeoutMs: to.timeoutMs ?? null,
-      weight,
-    })
+    // A policy that was applied may name providers which other gateways have and this one has not.
+    const target = (to: Policy['routes'][number]['fallback'][number], weight: number): readonly Target[] => {
+      const provider = providers.get(to.provider)
+      return provider === undefined
+        ? []
+        : [{ provider, model: to.model ?? null, timeoutMs: to.timeoutMs ?? null, weight }]
+    }
     return {
       models: route.models,
       plan: {
-        targets: route.targets.map(to => target(to, to.weight)),
-        fallback: route.fallback.map(to => target(to, 1)),
+        targets: route.targets.flatMap(to => target(to, to.weight)),
+        fallback: route.fallback.flatMap(to => target(to, 1)),
         retry: route.retry,
         timeoutMs: route.timeoutMs,
       } satisfies Plan,
@@ -56,6 +61,9 @@ export function compile(config: Config, upstreams: Upstreams): Policies {
 
   return {
     version: config.policyVersion,
+    runs: config.runs.defaults,
+    breakers: config.breakers,
+    budgetsOf: scope => budgetsOf(config, scope),
     provider: name => providers.get(name),
     plan,
     pinned,
@@ -74,10 +82,11 @@ const pinned = (provider: Provider): Plan => ({
 /** A route's targets that speak the client's protocol; bodies are not translated. */
 function speaking(plan: Plan, protocol: ProtocolName): Plan | null {
   const speaks = (target: Target) => target.provider.speaks(protocol)
-  if (plan.targets.every(speaks) && plan.fallback.every(speaks)) return plan
   const targets = plan.targets.filter(speaks)
   const fallback = plan.fallback.filter(speaks)
-  return targets.length + fallback.length === 0 ? null : { ...plan, targets, fallback }
+  const all = targets.length + fallback.length
+  if (all === 0) return null
+  return all === plan.targets.length + plan.fallback.length ? plan : { ...plan, targets, fallback }
 }
 
 /** The one configured provider of a protocol is asked for any model: it may know one that no list names. */

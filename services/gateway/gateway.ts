@@ -1,17 +1,16 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { encodeFact, type Fact } from '../../schemas/events.ts'
-import { listedKeys } from '../core/keys.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
 import { followKeys } from '../io/keys.ts'
 import type { EventLog, Partition } from '../io/log/port.ts'
 import { adminRoutes } from './admin.ts'
 import { openBodyReader } from './caller.ts'
-import { compile } from './compile.ts'
 import { openDispatch } from './dispatch.ts'
 import { openForwarding } from './forward.ts'
 import { openIdentities } from './identity.ts'
+import { openInForce } from './in-force.ts'
 import { openMetrics } from './metrics.ts'
 import { openCalls } from './open-calls.ts'
 import type { Pipeline } from './parts.ts'
@@ -44,6 +43,10 @@ export type GatewayOptions = {
   readonly adminToken: string
   /** Where the issued keys are kept for a start without the shared log. */
   readonly keysFile?: string
+  /** Where the policy that was applied is kept for the same. */
+  readonly policyFile?: string
+  /** What this machine adds to whatever policy is in force: the key of the quick start. */
+  readonly own?: (config: Config) => Config
   /** There are other gateways on the shared log: their runs are this one's too. */
   readonly peers?: boolean
   readonly logger: Logger
@@ -72,7 +75,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const open = openCalls()
   const queued = openQueued()
   const short = life.producer.replace(/^gateway-/, '')
-  const { idleTimeoutMs } = config.runs.defaults
+  const network = openDispatch()
+  let forget = () => {}
+  const inForce = await openInForce({
+    log: options.shared,
+    start: config,
+    own: options.own ?? (config => config),
+    upstreams: { network, simulator },
+    changed: () => forget(),
+    ...(options.policyFile === undefined ? {} : { file: options.policyFile }),
+    logger,
+  })
+  const { idleTimeoutMs } = inForce.config().runs.defaults
   // The name of a run holds the life that named it: no two gateways ever mint the same.
   const runs = openRuns({ mint: numbered(`run-${short}-${life.epoch}`), idleMs: idleTimeoutMs })
   const reports = openReports()
@@ -92,24 +106,23 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           logger,
         })
       : noPeers
-  let forget = () => {}
   const keys = followKeys(options.shared, {
     changed: () => forget(),
     ...(options.keysFile === undefined ? {} : { file: options.keysFile }),
     onFault: error => logger.warn({ err: error }, 'what is known of keys could not be kept'),
   })
   await keys.known
-  const network = openDispatch()
-  const policies = compile(config, { network, simulator })
-  const identities = openIdentities([listedKeys(config.agents), keys])
+  const identities = openIdentities([inForce.listed, inForce.withoutRemoved(keys)])
   forget = identities.forget
   const inFlight = { count: 0, draining: false }
   const pipeline: Pipeline = {
-    policies: () => policies,
+    policies: inForce.policies,
     identities,
     runs,
     peers,
-    payloads: config.payloads,
+    get payloads() {
+      return inForce.payloads()
+    },
     reports,
     queued,
     recorder,
@@ -148,7 +161,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
-    broken: keys.ended.then(() => new Promise<never>(() => {})),
+    broken: Promise.all([keys.ended, inForce.live.ended]).then(() => new Promise<never>(() => {})),
     async close(drainMs = 8_000) {
       inFlight.draining = true
       const deadline = performance.now() + drainMs
@@ -158,6 +171,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       clearInterval(marking)
       clearInterval(ending)
       await keys.close()
+      await inForce.live.close()
       await peers.close()
       pipeline.bodies.close()
       await network.close()

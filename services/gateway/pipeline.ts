@@ -93,7 +93,7 @@ async function serveRead(
   }
   if (pipeline.peers.any) await knownElsewhere(pipeline, lineage)
   const found = pipeline.runs.of(lineage)
-  const plan = planOf(pipeline, door, ask, who)
+  const plan = planOf(pipeline, policies, door, ask, who)
   const refusal = policyRefusal(policies, plan, ask, who, protocol)
   const call = fileCall(door, ask, body, who, headers, lineage, found, {
     ...context,
@@ -117,8 +117,7 @@ async function serveRead(
 }
 
 /** A pinned provider, whoever holds the background answer that is asked for, or the route for the model. */
-function planOf(pipeline: Pipeline, door: Door, ask: Ask, who: Identity): Plan | null {
-  const policies = pipeline.policies()
+function planOf(pipeline: Pipeline, policies: Policies, door: Door, ask: Ask, who: Identity): Plan | null {
   if (door.pinned !== null) return policies.pinned(door.pinned)
   const holder = pipeline.queued.providerOf(who.agent, door.matched.params['id'] ?? '')
   const provider = holder === null ? undefined : policies.provider(holder)

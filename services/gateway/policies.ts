@@ -1,3 +1,6 @@
+import type { Breakers } from '../../schemas/breakers.ts'
+import type { Budget } from '../../schemas/budget.ts'
+import type { Policy } from '../../schemas/policy.ts'
 import type { Price } from '../../schemas/provider.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
 import type { Retry, Weighted } from '../core/plan.ts'
@@ -5,7 +8,13 @@ import type { Upstream, UpstreamRequest } from './upstream.ts'
 
 /** The policy as the pipeline asks it: compiled once from the configuration, immutable, replaced as a whole. */
 export type Policies = {
+  /** What decisions made under it are to name. */
   readonly version: string
+  /** What a run may do that was given no limits of its own. */
+  readonly runs: Policy['runs']['defaults']
+  readonly breakers: Breakers
+  /** Of `agent:<name>`, `team:<name>` or `run:<id>`. */
+  readonly budgetsOf: (scope: string) => readonly Budget[]
   readonly provider: (name: string) => Provider | undefined
   /** Where a call of this protocol for this model can go; null where nobody knows the model. */
   readonly plan: (protocol: ProtocolName, model: string | null) => Plan | null

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type Policy, policy } from '../../schemas/policy.ts'
@@ -9,6 +8,8 @@ import type { Environment } from './config-resolve.ts'
 import type { Settings } from './config-settings.ts'
 import { type Problem, readConfigText } from './config-text.ts'
 import { Fault, textOf } from './fault.ts'
+import { objectsOf, type PolicyObjects } from './policy-objects.ts'
+import { versionOf } from './policy-version.ts'
 
 export type { Provider, SimulatorProvider, UpstreamProvider } from './config-providers.ts'
 export { readSettings, type Settings } from './config-settings.ts'
@@ -19,6 +20,8 @@ export type Config = Omit<Policy, 'providers'> & {
   readonly providers: ReadonlyMap<string, Provider>
   /** Twelve hex digits of the policy's SHA-256. Secrets are no part of it: a new key is not a new policy. */
   readonly policyVersion: string
+  /** What the file says of the policy, piece by piece and in its own words: what `sluice apply` publishes. */
+  readonly objects: PolicyObjects
   /** Absolute; null where there is no file. */
   readonly file: string | null
   readonly warnings: readonly string[]
@@ -54,19 +57,13 @@ export function parseConfig(source: string, file: string | null, env: Environmen
   const references = checkReferences(parsed.data, found, text)
   refuse(file, references.problems)
   const effective = { ...rest, routes: references.routes, providers: found }
-  return { ...effective, policyVersion: versionOf(effective), file, warnings: references.warnings }
-}
-
-const versionOf = (effective: unknown): string =>
-  createHash('sha256').update(canonical(effective)).digest('hex').slice(0, 12)
-
-/** JSON with sorted keys. Lists keep their order, and so do tables under chosen names: of globs the first match counts. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => {
-    if (inner instanceof Map) return [...inner]
-    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
-    return Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-  })
+  return {
+    ...effective,
+    policyVersion: versionOf(effective),
+    objects: objectsOf(text.value),
+    file,
+    warnings: references.warnings,
+  }
 }
 
 function refuse(file: string | null, problems: readonly Problem[]): void {

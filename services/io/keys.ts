@@ -9,6 +9,7 @@ import { Fault } from './fault.ts'
 import type { EventLog } from './log/port.ts'
 import { followView } from './log/view.ts'
 import { mintAgentKey, mintId } from './mint.ts'
+import { within } from './patience.ts'
 
 /**
  * Agents' keys are facts on `sluice.config`: `key.created` with the hash of the key, `key.revoked`. A key is revoked for
@@ -177,15 +178,4 @@ async function write(log: EventLog, fact: KeyFact): Promise<number> {
     // A fact that the log has not taken by now is let go of: nobody was told the key.
     await writer.close()
   }
-}
-
-/** An administrator is told that the log is away before the own patience ends. */
-const patienceMs = 5_000
-
-async function within<T>(promise: Promise<T>, said: string): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const message = `The log is away: within ${patienceMs / 1000} s it ${said}.`
-  const timer = setTimeout(() => late.reject(new Fault('log_unavailable', message, { retriable: true })), patienceMs)
-  promise.catch(() => {}) // of no interest once it is too late
-  return Promise.race([promise, late.promise]).finally(() => clearTimeout(timer))
 }

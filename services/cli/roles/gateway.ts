@@ -44,10 +44,12 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
   // Nobody waits for Kafka here: what must be known to serve stands on this disk since the first start.
   if (spooled) background(ensureTopics(shared, logger))
 
+  const known = (what: string) => path.join(settings.dataDir, 'known', `${what}-${slot}.json`)
   const at: Partition = { topic: topics.events.name, partition: slot }
   const forwarders = spooled ? await shipping(log, at, shared, settings.workers, logger) : []
   const gateway = await startGateway({
-    config: withQuickstart(config, credentials),
+    config,
+    own: config => withQuickstart(config, credentials),
     host: settings.host,
     port: settings.port,
     reusePort: settings.workers > 1,
@@ -55,7 +57,7 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     at,
     life,
     shared,
-    ...(spooled ? { keysFile: path.join(settings.dataDir, 'known', `keys-${slot}.json`) } : {}),
+    ...(spooled ? { keysFile: known('keys'), policyFile: known('policy') } : {}),
     adminToken: credentials.adminToken.reveal(),
     peers: settings.workers > 1 || spooled,
     logger,
