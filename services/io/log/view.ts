@@ -91,7 +91,7 @@ export function followView<State>(options: ViewOptions<State>): View {
         await follow()
       } catch (error) {
         if (closing.signal.aborted) return
-        if (!causes(error).some(cause => cause instanceof Fault && anew.includes(cause.code))) throw error
+        if (!isAnew(error)) throw error
         await sleep(againMs, undefined, { signal: closing.signal }).catch(() => {})
       }
     }
@@ -121,11 +121,14 @@ export function followView<State>(options: ViewOptions<State>): View {
 
 /** The topic is not there, or is another one than was read: then it is read from its beginning. */
 const anew: readonly string[] = ['topic_unknown', 'log_truncated']
+/** Whether a topic that broke a follower with this is to be read again, from its beginning. */
+export const isAnew = (error: unknown): boolean =>
+  causes(error).some(cause => cause instanceof Fault && anew.includes(cause.code))
 const causes = (error: unknown): readonly unknown[] =>
   error instanceof Error && error.cause !== undefined ? [error, ...causes(error.cause)] : [error]
 
 /** Writes the state as it is by then; one write at a time, and of those that wait only the last. */
-function keeper<State>({ file, toJson, onFault }: Kept<State>) {
+export function keeper<State>({ file, toJson, onFault }: Kept<State>) {
   let next: { readonly state: State } | null = null
   let writing: Promise<void> | null = null
   const write = async (): Promise<void> => {
@@ -151,7 +154,7 @@ function keeper<State>({ file, toJson, onFault }: Kept<State>) {
 }
 
 /** Null where there is none. One that cannot be read is none either: the log has it all. */
-function readKept<State>({ file, ofJson }: Kept<State>): State | null {
+export function readKept<State>({ file, ofJson }: Kept<State>): State | null {
   try {
     return ofJson(JSON.parse(fs.readFileSync(file, 'utf8')))
   } catch {
