@@ -56,6 +56,11 @@ export const budgetExhausted = standing.extend(life.shape).extend({
 })
 /** How a node stands that was exhausted and no longer is. */
 export const budgetBalance = standing.extend({ type: z.literal('budget.balance') })
+/** What was spent has come to this part of the limit, for the first time in this window. */
+export const budgetThreshold = standing.extend({
+  type: z.literal('budget.threshold'),
+  threshold: z.number().positive().max(1),
+})
 /** The heartbeat was read: the epoch's term counts from when it was sent. */
 export const gatewayHeard = decided.extend(life.shape).extend({ type: z.literal('gateway.heard'), beat: count })
 /** The epoch's term is over. `keeps_lease`: what it was granted stays out until the epoch itself has told the truth. */
@@ -70,6 +75,7 @@ export const moneyDecision = z.discriminatedUnion('type', [
   leaseRecalled,
   budgetExhausted,
   budgetBalance,
+  budgetThreshold,
   gatewayHeard,
   gatewayExpired,
 ])
@@ -92,6 +98,8 @@ export function controlKey(record: MoneyDecision): string {
     case 'budget.exhausted':
     case 'budget.balance':
       return `standing|${record.node}|${by}`
+    case 'budget.threshold':
+      return `threshold|${record.node}|${record.threshold}|${by}`
     case 'window.opened':
     case 'lease.recalled':
       return `${record.type}|${record.node}|${by}`

@@ -14,8 +14,19 @@ export type Life = z.infer<typeof life>
 /** A cap's place: one scope in one window, e.g. `agent:researcher/1d@2026-11-21`. */
 export const nodeId = z.string().min(1).max(400)
 
-/** Of a run that a gateway named: who may spend at it without asking, and how much. */
+/** Of a run, which no policy names: what it may spend. The highest version counts. Times are Unix ms, null: never. */
+export const runCap = z.object({
+  version: count,
+  limit_nano_usd: count,
+  opens_at: z.number().int(),
+  closes_at: z.number().int().nullable(),
+  alert_at: z.array(z.number().positive().max(1)).readonly().optional(),
+})
+export type RunCap = z.infer<typeof runCap>
+
+/** Of a run: its cap, and where a gateway named it, who may spend at it without asking, and how much. */
 const birth = z.object({
+  cap: runCap.optional(),
   minted_by: life.optional(),
   birthright_nano_usd: count.optional(),
 })
@@ -47,6 +58,8 @@ const totals = life.extend(birth.shape).extend({
   held_nano_usd: count,
   /** This epoch spends nothing more at this node, whatever it is granted. */
   final: z.boolean().optional(),
+  /** The gateway's own events before this offset are in it, and none behind: a next life goes on counting from there. */
+  events_offset: count.optional(),
 })
 /** A report whose cause was a call: admitted or settled. */
 export const leaseSettled = totals.extend({ type: z.literal('lease.settled') })

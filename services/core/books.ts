@@ -1,5 +1,5 @@
 import type { MoneyDecision } from '../../schemas/control.ts'
-import type { LeaseReport, LeaseRequested, LedgerMessage, Life, SpendCorrected } from '../../schemas/ledger.ts'
+import type { LeaseReport, LeaseRequested, LedgerMessage, Life, RunCap, SpendCorrected } from '../../schemas/ledger.ts'
 import { type Fence, passes } from './fence.ts'
 import { furthest, type Place, type Position, past } from './position.ts'
 
@@ -46,6 +46,10 @@ export type NodeBook = {
   exhausted: number | null
   mintedBy: Life | null
   birthright: number
+  /** Of a run: as those who ask know it. */
+  cap: RunCap | null
+  /** Parts of the limit of which it was told that they are spent. */
+  readonly alerted: Set<number>
 }
 
 export type LeaseBook = {
@@ -154,6 +158,9 @@ export function apply(books: Books, record: MoneyDecision): void {
     case 'budget.balance':
       nodeOf(books, record.node).exhausted = null
       return
+    case 'budget.threshold':
+      nodeOf(books, record.node).alerted.add(record.threshold)
+      return
     case 'gateway.heard': {
       const life = lifeOf(books, record)
       life.acknowledged = Math.max(life.acknowledged, record.beat)
@@ -208,6 +215,10 @@ function takeCorrection(books: Books, { node, source, correction, total_nano_usd
 
 function bear(books: Books, said: LeaseRequested | LeaseReport): void {
   const book = nodeOf(books, said.node)
+  if (said.cap !== undefined && said.cap.version > (book.cap?.version ?? -1)) {
+    book.cap = said.cap
+    books.dirty.add(said.node)
+  }
   if (said.minted_by === undefined) return
   book.mintedBy ??= said.minted_by
   book.birthright = Math.max(book.birthright, said.birthright_nano_usd ?? 0)
@@ -256,8 +267,18 @@ function rebook(books: Books, node: string, key: string, before: Part): void {
 export function nodeOf(books: Books, node: string): NodeBook {
   const known = books.nodes.get(node)
   if (known !== undefined) return known
-  const sums = { spent: 0, presumed: 0, leased: 0, beyond: 0, exhausted: null, mintedBy: null, birthright: 0 }
-  const book: NodeBook = { node, limit: null, leases: new Map(), corrections: new Map(), asks: new Map(), ...sums }
+  const sums = {
+    spent: 0,
+    presumed: 0,
+    leased: 0,
+    beyond: 0,
+    exhausted: null,
+    mintedBy: null,
+    birthright: 0,
+    cap: null,
+  }
+  const maps = { leases: new Map(), corrections: new Map(), asks: new Map(), alerted: new Set<number>() }
+  const book: NodeBook = { node, limit: null, ...maps, ...sums }
   books.nodes.set(node, book)
   return book
 }

@@ -9,6 +9,8 @@ export type BudgetedScope = {
   readonly budgets: readonly Budget[]
   /** Of a run: the gateway epoch that named it. */
   readonly mintedBy?: Life
+  /** Of a run: how often its budgets were changed. The policy knows nothing of runs, so whoever asks has to say. */
+  readonly version?: number
 }
 
 /** A cap in force at a time. Nothing spans two nodes. */
@@ -20,6 +22,8 @@ export type BudgetNode = {
   readonly opensAt: number
   readonly closesAt: number | null
   readonly mintedBy?: Life
+  readonly version?: number
+  readonly alertAt?: readonly number[]
 }
 
 /**
@@ -28,7 +32,7 @@ export type BudgetNode = {
  */
 export function nodesOf(scopes: readonly BudgetedScope[], now: number): readonly BudgetNode[] {
   const nodes = new Map<string, BudgetNode>()
-  for (const { id, partition, budgets, mintedBy } of scopes)
+  for (const { id, partition, budgets, mintedBy, version } of scopes)
     for (const budget of budgets) {
       const window = windowAt(budget, now)
       const node = `${id}/${window.id}`
@@ -43,6 +47,7 @@ export function nodesOf(scopes: readonly BudgetedScope[], now: number): readonly
         closesAt,
         // A window that opens while a run lives was nobody's from the first moment: only the whole life is a birthright.
         ...(mintedBy !== undefined && closesAt === null ? { mintedBy } : {}),
+        ...(version === undefined ? {} : { version, alertAt: budget.alertAt }),
       })
     }
   return [...nodes.values()]

@@ -38,27 +38,27 @@ function slashOf(node: string): number {
   return node.endsWith('/life') ? node.length - 5 : node.lastIndexOf('/', node.lastIndexOf('@'))
 }
 
+export type NodeCap = Pick<BudgetNode, 'limitNanoUsd' | 'opensAt' | 'closesAt'> & {
+  readonly alertAt: readonly number[]
+}
+
 /**
  * What these budgets of its scope say of a node; null where none of them has this window. Leases are asked for in the
  * window that runs, and a little before it opens and after it closed.
  */
-export function capOfNode(
-  node: string,
-  budgets: readonly Budget[],
-  now: number,
-): Pick<BudgetNode, 'limitNanoUsd' | 'opensAt' | 'closesAt'> | null {
+export function capOfNode(node: string, budgets: readonly Budget[], now: number): NodeCap | null {
   const id = node.slice(slashOf(node) + 1)
   const name = id === 'life' ? null : id.slice(0, id.indexOf('@'))
-  let cap: { limitNanoUsd: number; opensAt: number; closesAt: number | null } | null = null
-  for (const budget of budgets) {
-    if ((budget.window === null ? null : nameOf(budget.window)) !== name) continue
-    const window = windowNear(budget, id, now)
-    if (window === null) continue
-    const { opensAt, closesAt } = window
-    const limitNanoUsd = Math.min(budget.limitNanoUsd, cap?.limitNanoUsd ?? budget.limitNanoUsd)
-    cap = { limitNanoUsd, opensAt, closesAt }
-  }
-  return cap
+  const inForce = budgets.flatMap(budget => {
+    const sameSpan = (budget.window === null ? null : nameOf(budget.window)) === name
+    const window = sameSpan ? windowNear(budget, id, now) : null
+    return window === null ? [] : [{ budget, window }]
+  })
+  const first = inForce[0]
+  if (first === undefined) return null
+  const { opensAt, closesAt } = first.window
+  const limitNanoUsd = Math.min(...inForce.map(({ budget }) => budget.limitNanoUsd))
+  return { limitNanoUsd, opensAt, closesAt, alertAt: inForce.flatMap(({ budget }) => budget.alertAt) }
 }
 
 function windowNear(budget: Budget, id: string, now: number): Window | null {

@@ -118,9 +118,18 @@ export function readControl(owner: Owner, record: MoneyDecision, offset: number,
 export type World = Clock & {
   /** The end of the ledger, asked for now: where the next messages will stand. */
   readonly ledgerEnd: Position
-  /** The policy's cap at a node; null where it knows none (yet). */
-  readonly nodeAt: (node: string) => Pick<BudgetNode, 'limitNanoUsd' | 'opensAt' | 'closesAt'> | null
+  /** The policy's cap at a node; null where it knows none (yet). What it says of none, those who ask say. */
+  readonly nodeAt: (node: string) => NodeTerms | null
 }
+
+export type NodeTerms = Pick<BudgetNode, 'limitNanoUsd' | 'opensAt' | 'closesAt' | 'alertAt'>
+
+/** Whether an epoch has been silent for so long that `decide` needs the end of the ledger; it is dear to ask for. */
+export const someAreSilent = ({ books, heardAt, settings }: Owner, monotonicMs: number): boolean =>
+  [...books.lives].some(([key, life]) => life.ended === 'no' && isSilent(heardAt.get(key), settings, monotonicMs))
+
+const isSilent = (heardAt: number | undefined, { termMs, marginMs }: OwnerSettings, monotonicMs: number): boolean =>
+  heardAt !== undefined && monotonicMs - heardAt > termMs + marginMs
 
 /** The next batch for control, to be appended in this order and as a whole before anything else. Empty: nothing to say. */
 export function decide(owner: Owner, world: World): readonly MoneyDecision[] {
@@ -139,7 +148,12 @@ export function decide(owner: Owner, world: World): readonly MoneyDecision[] {
     if (batch.length >= limits.batch) break
     books.dirty.delete(node)
     const book = nodeOf(books, node)
-    if (opened(book, world, say)) serve(owner, book, world, say)
+    const terms = world.nodeAt(node) ?? termsIn(book)
+    if (terms !== null) {
+      opened(book, terms, say)
+      alert(book, terms, say)
+      serve(owner, book, world, say)
+    }
     // Not served yet: it is looked at again in the next round.
     if (book.asks.size > 0) books.dirty.add(node)
     else books.dirty.delete(node)
@@ -184,7 +198,7 @@ function expire(owner: Owner, { monotonicMs, ledgerEnd }: World, say: Say): void
     if (life.ended !== 'no') continue
     const heardAt = owner.heardAt.get(key)
     if (heardAt === undefined) owner.heardAt.set(key, monotonicMs)
-    if (monotonicMs - (heardAt ?? monotonicMs) <= settings.termMs + settings.marginMs) continue
+    if (!isSilent(heardAt, settings, monotonicMs)) continue
     const end = owner.silentSince.get(key) ?? ledgerEnd
     owner.silentSince.set(key, end)
     if (!reaches(books.ledgerNext, end)) continue
@@ -194,10 +208,8 @@ function expire(owner: Owner, { monotonicMs, ledgerEnd }: World, say: Say): void
 }
 
 /** Books what the policy says of a node and what its first gateway has by birth, before anything is granted there. */
-function opened(book: NodeBook, { nodeAt }: World, say: Say): boolean {
+function opened(book: NodeBook, terms: NodeTerms, say: Say): void {
   const { node, limit } = book
-  const terms = nodeAt(node)
-  if (terms === null) return false
   if (limit?.nanoUsd !== terms.limitNanoUsd || limit.closesAt !== terms.closesAt) {
     const window = { opens_at: terms.opensAt, closes_at: terms.closesAt }
     say({
@@ -224,7 +236,19 @@ function opened(book: NodeBook, { nodeAt }: World, say: Say): boolean {
   }
   if (book.exhausted !== null && book.spent + book.presumed + book.exhausted <= (book.limit?.nanoUsd ?? 0))
     say({ type: 'budget.balance', ...standingOf(book) })
-  return true
+}
+
+function termsIn({ cap }: NodeBook): NodeTerms | null {
+  if (cap === null) return null
+  const { limit_nano_usd: limitNanoUsd, opens_at: opensAt, closes_at: closesAt, alert_at: alertAt } = cap
+  return { limitNanoUsd, opensAt, closesAt, ...(alertAt === undefined ? {} : { alertAt }) }
+}
+
+/** On crossing, once in a window: what is told stands on control, so a later owner knows. */
+function alert(book: NodeBook, { limitNanoUsd, alertAt = [] }: NodeTerms, say: Say): void {
+  for (const threshold of alertAt)
+    if (book.spent >= threshold * limitNanoUsd && !book.alerted.has(threshold))
+      say({ type: 'budget.threshold', ...standingOf(book), threshold })
 }
 
 /** Answers asks in the order of asking. The first that has to wait keeps those behind it waiting. */

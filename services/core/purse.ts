@@ -1,4 +1,4 @@
-import type { LeaseReport, LeaseRequested, LedgerMessage, Life } from '../../schemas/ledger.ts'
+import type { LeaseReport, LeaseRequested, LedgerMessage, Life, RunCap } from '../../schemas/ledger.ts'
 import type { BudgetNode } from './budget.ts'
 import { birthrightOf } from './budget.ts'
 import type { Fence } from './fence.ts'
@@ -51,6 +51,8 @@ export type Pocket = {
   readonly node: string
   readonly partition: number
   mintedBy: Life | null
+  /** Of a run: what whoever asks has to say of it. */
+  cap: RunCap | null
   readonly birthright: number
   readonly closesAt: number | null
   granted: number
@@ -92,11 +94,16 @@ export const openPurse = (life: Life, settings: PurseSettings = usualSettings): 
 export const balance = (pocket: Pocket): number =>
   pocket.granted - pocket.returned - (pocket.spent - pocket.beyond) - pocket.held
 
+/** Whether the owner has called money back at one of these nodes: then each settlement is waited for elsewhere. */
+export const isTight = (purse: Purse, tolls: readonly Toll[], now: number): boolean =>
+  tolls.some(({ node }) => now < (purse.pockets.get(node)?.tightUntil ?? now))
+
 export function pocketOf(purse: Purse, toll: Toll): Pocket {
   const known = purse.pockets.get(toll.node)
   if (known !== undefined) {
     // One that was granted unasked did not say whose the run is.
     known.mintedBy ??= toll.mintedBy ?? null
+    if (toll.version !== undefined && toll.version > (known.cap?.version ?? -1)) known.cap = capIn(toll)
     return known
   }
   const { node, partition, closesAt, mintedBy } = toll
@@ -110,6 +117,7 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
     partition,
     closesAt,
     mintedBy: mintedBy ?? null,
+    cap: capIn(toll),
     birthright,
     ...totals,
     ...flags,
@@ -117,6 +125,12 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
   }
   purse.pockets.set(node, pocket)
   return pocket
+}
+
+function capIn({ version, limitNanoUsd, opensAt, closesAt, alertAt }: Toll): RunCap | null {
+  if (version === undefined) return null
+  const alerts = alertAt === undefined || alertAt.length === 0 ? {} : { alert_at: alertAt }
+  return { version, limit_nano_usd: limitNanoUsd, opens_at: opensAt, closes_at: closesAt, ...alerts }
 }
 
 export function termOf(purse: Purse, partition: number): Term {
@@ -148,9 +162,12 @@ export function reportOf(purse: Purse, pocket: Pocket, final = false): LeaseRepo
   }
 }
 
-/** Of a run that somebody named: that they may have spent at it. */
-export const birthOf = ({ mintedBy, birthright }: Pocket): Pick<LeaseRequested, 'minted_by' | 'birthright_nano_usd'> =>
-  mintedBy === null ? {} : { minted_by: mintedBy, ...(birthright > 0 ? { birthright_nano_usd: birthright } : {}) }
+/** Of a run: its cap, and that whoever named it may have spent at it. */
+export const birthOf = (pocket: Pocket): Pick<LeaseRequested, 'cap' | 'minted_by' | 'birthright_nano_usd'> => ({
+  ...(pocket.cap === null ? {} : { cap: pocket.cap }),
+  ...(pocket.mintedBy === null ? {} : { minted_by: pocket.mintedBy }),
+  ...(pocket.birthright === 0 ? {} : { birthright_nano_usd: pocket.birthright }),
+})
 
 /**
  * The last words of an epoch whose process died, from what it wrote itself: what was under way counts at its bound, or at
