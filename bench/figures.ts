@@ -1,5 +1,3 @@
-import type { Ground } from './ground.ts'
-
 /** One number of the report. */
 export type Figure = {
   readonly name: string
@@ -10,14 +8,6 @@ export type Figure = {
   readonly goal?: { readonly text: string; readonly met: boolean }
   /** What was done to get it, where the name does not say. */
   readonly note?: string
-}
-
-/** One thing that is measured. A new one is a file and a line in `measurements.ts`. */
-export type Measurement = {
-  readonly name: string
-  /** Whether it can be had of any proxy, or only of the whole stack. */
-  readonly needs: 'proxy' | 'stack'
-  readonly run: (ground: Ground) => Promise<readonly Figure[]>
 }
 
 export const atMost = (value: number, most: number, unit: string): Pick<Figure, 'value' | 'unit' | 'goal'> => ({

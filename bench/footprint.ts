@@ -1,4 +1,5 @@
-import { atMost, type Figure, type Measurement } from './figures.ts'
+import { atMost, type Figure } from './figures.ts'
+import type { Measurement } from './measurement.ts'
 import { memory } from './processes.ts'
 
 /** The gateway's share of a small machine. */

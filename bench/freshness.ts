@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
-import { atMost, type Measurement, percentile } from './figures.ts'
+import { atMost, percentile } from './figures.ts'
 import type { Ground } from './ground.ts'
+import type { Measurement } from './measurement.ts'
 import type { Stack } from './stack.ts'
 import { numberOf } from './warehouse.ts'
 

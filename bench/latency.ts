@@ -1,5 +1,6 @@
-import { type Figure, type Measurement, median } from './figures.ts'
+import { type Figure, median } from './figures.ts'
 import { clean, type Ground, type Target } from './ground.ts'
+import type { Measurement } from './measurement.ts'
 
 /** What a request has to wait for longer because a proxy stands between, while the proxy is a third busy. */
 export const latency: Measurement = {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { atMost, type Measurement } from './figures.ts'
+import { atMost } from './figures.ts'
+import type { Measurement } from './measurement.ts'
 import { numberOf } from './warehouse.ts'
 
 /** Whether every answer of this run is in SQL, once. Runs last. */

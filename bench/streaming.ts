@@ -1,5 +1,6 @@
-import { type Figure, type Measurement, median } from './figures.ts'
+import { type Figure, median } from './figures.ts'
 import { clean, type Ground, type Target } from './ground.ts'
+import type { Measurement } from './measurement.ts'
 import { cpuSeconds } from './processes.ts'
 
 /** What streams cost: the wait for the first event, and the gateway's CPU for each one that passes. */

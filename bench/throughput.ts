@@ -1,5 +1,6 @@
-import { atLeast, type Figure, type Measurement, median } from './figures.ts'
+import { atLeast, type Figure, median } from './figures.ts'
 import { clean, type Ground, type Target } from './ground.ts'
+import type { Measurement } from './measurement.ts'
 import { cpuSeconds } from './processes.ts'
 
 /** Requests a core can carry: per second of the proxy's own CPU, since load and upstream share the machine's cores. */
