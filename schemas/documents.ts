@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { alert } from './alert.ts'
+import { policyFact } from './config-fact.ts'
 import { header } from './envelope.ts'
 import { fact } from './events.ts'
 import { keyFact } from './key.ts'
@@ -13,8 +14,9 @@ type Json = { readonly [name: string]: unknown }
 export function messageSchemas(): ReadonlyMap<string, Json> {
   const facts = fact.options.flatMap(option => typesOf(option).map(type => [type, bodyOf(option)] as const))
   const keys = keyFact.options.map(option => [option.shape.type.value, bodyOf(option)] as const)
+  const policies = policyFact.options.map(option => [option.shape.type.value, bodyOf(option)] as const)
   const alerts = typesOf(alert).map(type => [`alert.${type}`, bodyOf(alert)] as const)
-  return new Map([...facts, ...keys, ...alerts])
+  return new Map([...facts, ...keys, ...policies, ...alerts])
 }
 
 /** An AsyncAPI 3.0 document: channels are topics, keys and settings are Kafka bindings. */
@@ -70,7 +72,7 @@ function channelOf(topic: TopicSpec, types: readonly string[]): Json {
 /** Which messages stand on which topic. A topic of later parts has none yet. */
 function typesOn(topic: string, schemas: ReadonlyMap<string, Json>): readonly string[] {
   const types = [...schemas.keys()]
-  const isConfig = (type: string) => type.startsWith('key.')
+  const isConfig = (type: string) => type.startsWith('key.') || type.startsWith('policy.')
   const isAlert = (type: string) => type.startsWith('alert.')
   if (topic === 'config') return types.filter(isConfig)
   if (topic === 'alerts') return types.filter(isAlert)

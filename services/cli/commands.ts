@@ -23,6 +23,12 @@ export const commands: readonly Entry[] = [
     load: () => import('./keys.ts'),
   },
   {
+    name: 'apply',
+    usage: 'apply -f sluice.yaml [--dry-run] [--json]',
+    says: 'make what the file says the policy of all gateways, at once',
+    load: () => import('./apply.ts'),
+  },
+  {
     name: 'runs',
     usage: 'runs [--agent A] [--state running] [--task T] [--errors] [--since 1d] [--limit 20] [--watch] [--json]',
     says: 'what agents are doing and have done, the latest first',

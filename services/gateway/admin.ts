@@ -4,9 +4,11 @@ import { z } from 'zod'
 import { Fault, textOf } from '../io/fault.ts'
 import { createKey, listKeys, revokeKey } from '../io/keys.ts'
 import type { EventLog } from '../io/log/port.ts'
+import type { LivePolicy } from '../io/policy-follow.ts'
+import { policyRoutes } from './admin-policy.ts'
 
 /** What the admin token opens. Each act is a fact on the log; a gateway is only the door. */
-export type AdminOptions = { readonly token: string; readonly log: EventLog }
+export type AdminOptions = { readonly token: string; readonly log: EventLog; readonly live: LivePolicy }
 
 const keyRequest = z.strictObject({ agent: z.string().min(1).max(128) })
 
@@ -36,6 +38,7 @@ export function adminRoutes(app: FastifyInstance, options: AdminOptions): void {
         return reply.code(status.success ? status.data.statusCode : 500).send(problem('failed', textOf(error)))
       })
 
+      policyRoutes(admin, options)
       admin.post('/keys', async (request, reply) => {
         const body = parsed(request.body)
         const wanted = keyRequest.safeParse(body)

@@ -5,6 +5,7 @@ import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
 import { followKeys } from '../io/keys.ts'
 import type { EventLog, Partition } from '../io/log/port.ts'
+import type { LivePolicy } from '../io/policy-follow.ts'
 import { adminRoutes } from './admin.ts'
 import { openBodyReader } from './caller.ts'
 import { openDispatch } from './dispatch.ts'
@@ -151,7 +152,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     for (const run of pipeline.runs.idle()) for (const fact of endOf(run)) recorder.tell(fact, run.rootId)
   }, endEveryMs)
 
-  const app = listener(config, pipeline, logger, options)
+  const app = listener(config, pipeline, inForce.live, logger, options)
   await app.listen({
     host: options.host,
     port: options.port,
@@ -196,7 +197,13 @@ function endOf(run: Run): readonly Fact[] {
   ]
 }
 
-function listener(config: Config, pipeline: Pipeline, logger: Logger, options: GatewayOptions): FastifyInstance {
+function listener(
+  config: Config,
+  pipeline: Pipeline,
+  live: LivePolicy,
+  logger: Logger,
+  options: GatewayOptions,
+): FastifyInstance {
   const { bodyBytes, headersTimeoutMs } = config.limits
   const door = (request: FastifyRequest, reply: FastifyReply): void => {
     reply.hijack()
@@ -246,7 +253,7 @@ function listener(config: Config, pipeline: Pipeline, logger: Logger, options: G
       reply.raw.destroy()
     })
   })
-  adminRoutes(app, { token: options.adminToken, log: options.shared })
+  adminRoutes(app, { token: options.adminToken, log: options.shared, live })
   // In a hook, so that nothing of the body, not even its type, is looked at before the pipeline knows whose it is.
   app.all('/*', { onRequest: door }, () => {})
   app.setNotFoundHandler(door) // methods that the router has never heard of

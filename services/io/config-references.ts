@@ -1,5 +1,6 @@
 import type { Policy, Route } from '../../schemas/policy.ts'
 import type { Provider } from './config-providers.ts'
+import type { Credentials } from './config-resolve.ts'
 import { type ConfigText, type Problem, pathText } from './config-text.ts'
 import { vendors } from './config-vendors.ts'
 import { nearest } from './nearest.ts'
@@ -11,7 +12,12 @@ export type References = {
   readonly warnings: readonly string[]
 }
 
-export function checkReferences(given: Policy, providers: ReadonlyMap<string, Provider>, text: ConfigText): References {
+export function checkReferences(
+  given: Policy,
+  providers: ReadonlyMap<string, Provider>,
+  text: ConfigText,
+  credentials: Credentials,
+): References {
   const problems: Problem[] = []
   const warnings: string[] = []
   const wrong = (keys: readonly PropertyKey[], message: string) =>
@@ -21,9 +27,10 @@ export function checkReferences(given: Policy, providers: ReadonlyMap<string, Pr
   const there = (keys: readonly PropertyKey[], name: string): boolean => {
     if (providers.has(name)) return true
     if (vendors.some(vendor => vendor.name === name)) {
-      warnings.push(
-        `${pathText(keys)}: ${name} has no entry under providers and no key in the environment; it is left out`,
-      )
+      if (credentials === 'here')
+        warnings.push(
+          `${pathText(keys)}: ${name} has no entry under providers and no key in the environment; it is left out`,
+        )
       return false
     }
     const near = nearest(name, [...providers.keys()])

@@ -11,20 +11,42 @@ export type Report = (node: Node, keys: readonly PropertyKey[], message: string)
 /** Tables whose keys are free, so that `file` may be a name in them. */
 const freeTables = ['env', 'headers', 'labels']
 
+/** Where the credentials of a file are: with this process, or with others to whom alone they matter. */
+export type Credentials = 'here' | 'elsewhere'
+
+/** Sections that lead to others and so hold credentials. */
+const reachingOut = ['providers', 'mcp', 'alerts']
+/** Stands for what is elsewhere; it is a URL as well, for these can be borrowed too. */
+const standIn = 'http://elsewhere.invalid'
+
+export type Resolving = {
+  /** What relative files are relative to. */
+  readonly dir: string
+  readonly env: Environment
+  readonly credentials: Credentials
+}
+
 /**
  * Puts what references stand for in their place and notes those nodes in `filled`. What is missing is reported, by name.
  */
-export function resolve(doc: Document, dir: string, env: Environment, filled: Set<Node>, report: Report): void {
+export function resolve(doc: Document, { dir, env, credentials }: Resolving, filled: Set<Node>, report: Report): void {
+  const isElsewhere = (keys: readonly PropertyKey[]): boolean =>
+    credentials === 'elsewhere' && reachingOut.includes(String(keys[0]))
   visit(doc, {
     Map(_key, node, parents) {
       const keys = keysOf(parents, node)
       if (node.items.length !== 1 || freeTables.includes(String(keys.at(-1)))) return
       const file = node.get('file', true)
       if (!isScalar(file) || typeof file.value !== 'string') return
-      const name = fill(file.value, env, missing => report(file, keys, missing))
-      try {
+      const named = file.value
+      const text = (): string => {
+        if (isElsewhere(keys)) return standIn
+        const name = fill(named, env, missing => void report(file, keys, missing))
         // A trailing line break is the editor's, not the secret's.
-        const read = doc.createNode(fs.readFileSync(path.resolve(dir, name), 'utf8').replace(/\r?\n$/, ''))
+        return fs.readFileSync(path.resolve(dir, name), 'utf8').replace(/\r?\n$/, '')
+      }
+      try {
+        const read = doc.createNode(text())
         read.range = node.range ?? null
         filled.add(read)
         return read
@@ -40,7 +62,8 @@ export function resolve(doc: Document, dir: string, env: Environment, filled: Se
         if (node.value === '__proto__') report(node, keysOf(parents, node), 'is not a name that can be used')
       } else if (hidden.test(node.value)) {
         filled.add(node)
-        node.value = fill(node.value, env, missing => report(node, keysOf(parents, node), missing))
+        const keys = keysOf(parents, node)
+        node.value = fill(node.value, env, missing => (isElsewhere(keys) ? standIn : void report(node, keys, missing)))
       }
     },
   })
@@ -60,16 +83,15 @@ const hidden = /[\ue000-\ue07f]/
 export const show = (text: string): string =>
   text.replace(/[\ue000-\ue07f]/g, letter => String.fromCharCode(letter.charCodeAt(0) - corner))
 
-/** `${NAME}`, `${NAME:-otherwise}`; `$${` stands for `${`. */
-function fill(text: string, env: Environment, missing: (message: string) => void): string {
+/** `${NAME}`, `${NAME:-otherwise}`; `$${` stands for `${`. `missing` may answer what to put in place. */
+function fill(text: string, env: Environment, missing: (message: string) => string | undefined): string {
   return show(text).replace(reference, whole => {
     if (whole.startsWith('$$')) return whole.slice(1)
     const [, name, otherwise] = /^\$\{([A-Za-z_]\w*)(?::-(.*))?\}$/.exec(whole) ?? []
     if (name === undefined) return whole
     const value = env[name]
     if (value !== undefined && value !== '') return value
-    if (otherwise === undefined) missing(`the environment variable ${name} is not set`)
-    return otherwise ?? whole
+    return otherwise ?? missing(`the environment variable ${name} is not set`) ?? whole
   })
 }
 

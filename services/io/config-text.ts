@@ -1,5 +1,5 @@
 import { type Document, isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, type YAMLError } from 'yaml'
-import { type Environment, hideReferences, resolve, show } from './config-resolve.ts'
+import { hideReferences, type Resolving, resolve, show } from './config-resolve.ts'
 import { textOf } from './fault.ts'
 
 /** A place in the file, both counted from 1. */
@@ -21,15 +21,15 @@ export type ConfigText = {
   typed(keys: readonly PropertyKey[]): string | null
 }
 
-/** `text` is the file's, `dir` what relative `{ file: … }` are relative to. */
-export function readConfigText(text: string, dir: string, env: Environment): ConfigText {
+/** `text` is the file's. */
+export function readConfigText(text: string, resolving: Resolving): ConfigText {
   const { doc, at } = parse(hideReferences(text))
   const problems: Problem[] = []
   for (const error of doc.errors.slice(0, 1))
     problems.push({ ...at(error.pos[0]), path: '', message: show(sentence(error)) })
   const filled = new Set<Node>()
   if (problems.length === 0)
-    resolve(doc, dir, env, filled, (node, keys, message) =>
+    resolve(doc, resolving, filled, (node, keys, message) =>
       problems.push({ ...at(node.range?.[0] ?? 0), path: pathText(keys), message }),
     )
   const nodeAt = (keys: readonly PropertyKey[]): Node | null => {

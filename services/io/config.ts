@@ -4,7 +4,7 @@ import { type Policy, policy } from '../../schemas/policy.ts'
 import { problemsOf } from './config-errors.ts'
 import { type Provider, providersOf } from './config-providers.ts'
 import { checkReferences } from './config-references.ts'
-import type { Environment } from './config-resolve.ts'
+import type { Credentials, Environment } from './config-resolve.ts'
 import type { Settings } from './config-settings.ts'
 import { type Problem, readConfigText } from './config-text.ts'
 import { Fault, textOf } from './fault.ts'
@@ -31,10 +31,17 @@ export type Config = Omit<Policy, 'providers'> & {
 const problemsShown = 20
 
 /** Throws the Fault `config_invalid`, a line for each problem: `file:line:column: path: what was expected`. */
-export function loadConfig(settings: Pick<Settings, 'configFile'>, env: Environment = process.env): Config {
+export function loadConfig(
+  settings: Pick<Settings, 'configFile'>,
+  env: Environment = process.env,
+  options: ReadingOptions = {},
+): Config {
   const file = settings.configFile
-  return parseConfig(file === null ? '' : read(file), file, env)
+  return parseConfig(file === null ? '' : read(file), file, env, options)
 }
+
+/** `elsewhere`: whoever reads the file wants no provider, so that what its credentials are borrowed from may be missing. */
+export type ReadingOptions = { readonly credentials?: Credentials }
 
 function read(file: string): string {
   try {
@@ -45,16 +52,21 @@ function read(file: string): string {
 }
 
 /** `file` is named in messages and is what relative secret files are relative to. */
-export function parseConfig(source: string, file: string | null, env: Environment): Config {
+export function parseConfig(
+  source: string,
+  file: string | null,
+  env: Environment,
+  { credentials = 'here' }: ReadingOptions = {},
+): Config {
   const dir = file === null ? '.' : path.dirname(file)
-  const text = readConfigText(source, dir, env)
+  const text = readConfigText(source, { dir, env, credentials })
   refuse(file, text.problems)
   const parsed = policy.safeParse(text.value, { reportInput: true })
   if (!parsed.success) throw refused(file, problemsOf(parsed.error.issues, text, policy))
   const { providers: entries, ...rest } = parsed.data
   const { found, problems } = providersOf(entries, env, text)
   refuse(file, problems)
-  const references = checkReferences(parsed.data, found, text)
+  const references = checkReferences(parsed.data, found, text, credentials)
   refuse(file, references.problems)
   const effective = { ...rest, routes: references.routes, providers: found }
   return {
