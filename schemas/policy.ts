@@ -110,6 +110,8 @@ const limits = z.strictObject({
 const sections = {
   providers: named(provider, providerName),
   routes: z.array(route).default([]),
+  /** What all teams and agents together may spend. */
+  org: z.strictObject({ budgets }).prefault({}),
   teams: named(z.strictObject({ budgets }), name),
   agents: named(agent, name),
   runs: z.strictObject({ defaults: runDefaults.prefault({}) }).prefault({}),
@@ -135,6 +137,8 @@ const sections = {
   leases: z.strictObject({ termMs: ms.default(60_000) }).prefault({}),
   /** `bound`: provable. `learned`: more calls at once near the cap, for who prefers that. */
   holds: z.enum(['bound', 'learned']).default('bound'),
+  /** What becomes of a call under a cap whose price nobody knows. */
+  unpriced: z.enum(['allow', 'refuse']).default('allow'),
   limits: limits.prefault({}),
   /** How long records stay on the embedded log and rows in ClickHouse. */
   retention: z.strictObject({ log: span.prefault('30d'), rows: span.prefault('90d') }).prefault({}),

@@ -1,8 +1,8 @@
 import { type Policy, unrouted } from '../../schemas/policy.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
 import { mayUse } from '../core/access.ts'
+import { cappedAbove } from '../core/caps.ts'
 import { matchesAny } from '../core/glob.ts'
-import { budgetsOf } from '../core/scope-budgets.ts'
 import { openSigner } from '../io/aws-signature.ts'
 import type { Config, Provider as Configured, UpstreamProvider } from '../io/config.ts'
 import type { Plan, Policies, Provider, Target } from './policies.ts'
@@ -44,6 +44,8 @@ export function compile(config: Config, providers: Providers): Policies {
   ]
   const models = [...new Set(named)].filter(model => !/[*?[\]{}]/.test(model))
 
+  const above = new Map([...config.agents.keys()].map(agent => [agent, cappedAbove(config, agent)]))
+  const aboveOthers = cappedAbove(config, '')
   const may = (agent: string, model: string): boolean => {
     const policy = config.agents.get(agent)
     return policy === undefined || mayUse(policy.models, model)
@@ -63,11 +65,12 @@ export function compile(config: Config, providers: Providers): Policies {
     version: config.policyVersion,
     runs: config.runs.defaults,
     breakers: config.breakers,
-    budgetsOf: scope => budgetsOf(config, scope),
+    caps: config,
     provider: name => providers.get(name),
     plan,
     pinned,
     teamOf: agent => config.agents.get(agent)?.team,
+    above: agent => above.get(agent) ?? aboveOthers,
     mayUse: may,
     modelsFor: (agent, protocol) => models.filter(model => may(agent, model) && plan(protocol, model) !== null),
   }

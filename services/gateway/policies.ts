@@ -1,8 +1,8 @@
 import type { Breakers } from '../../schemas/breakers.ts'
-import type { Budget } from '../../schemas/budget.ts'
 import type { Policy } from '../../schemas/policy.ts'
 import type { Price } from '../../schemas/provider.ts'
 import type { ProtocolName } from '../../schemas/work.ts'
+import type { Capped, Caps } from '../core/caps.ts'
 import type { Retry, Weighted } from '../core/plan.ts'
 import type { Upstream, UpstreamRequest } from './upstream.ts'
 
@@ -13,14 +13,16 @@ export type Policies = {
   /** What a run may do that was given no limits of its own. */
   readonly runs: Policy['runs']['defaults']
   readonly breakers: Breakers
-  /** Of `agent:<name>`, `team:<name>` or `run:<id>`. */
-  readonly budgetsOf: (scope: string) => readonly Budget[]
+  /** Who may spend what. */
+  readonly caps: Caps
   readonly provider: (name: string) => Provider | undefined
   /** Where a call of this protocol for this model can go; null where nobody knows the model. */
   readonly plan: (protocol: ProtocolName, model: string | null) => Plan | null
   /** A path that names its provider goes there and nowhere else. */
   readonly pinned: (provider: Provider) => Plan
   readonly teamOf: (agent: string) => string | undefined
+  /** The caps above a run of this agent; the same array for as long as this policy holds. */
+  readonly above: (agent: string) => readonly Capped[]
   readonly mayUse: (agent: string, model: string) => boolean
   /** Models to show to an agent that asks what there is; globs are no models and are left out. */
   readonly modelsFor: (agent: string, protocol: ProtocolName) => readonly string[]

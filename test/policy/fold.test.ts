@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import type { PolicyFact } from '../../schemas/config-fact.ts'
 import { encode } from '../../schemas/events.ts'
 import { topics } from '../../schemas/topics.ts'
-import { budgetsOf } from '../../services/core/scope-budgets.ts'
+import { budgetsOf } from '../../services/core/caps.ts'
 import { parseConfig } from '../../services/io/config.ts'
 import { createKey } from '../../services/io/keys.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
@@ -49,7 +49,7 @@ test('what is applied holds instead of the file, all of it, and tells what it ch
   await live.reached(1)
   const held = live.config()
   assert.equal(held.policyVersion, first.policyVersion)
-  assert.equal(budgetsOf(held, 'agent:researcher')[0]?.limitNanoUsd, 2e9)
+  assert.equal(budgetsOf(held, 'agent:researcher')?.[0]?.limitNanoUsd, 2e9)
   assert.equal(held.payloads.capture, 'preview', 'a section that is not in what was applied has its defaults')
   assert.equal(held.limits.callsInFlight, 7, 'how a process runs itself is its own')
 
@@ -123,13 +123,13 @@ test('half of an apply holds for nobody, and the next apply does not bring the o
   t.after(() => other.close())
   await other.caughtUp
   for (const each of [live, other]) {
-    assert.equal(budgetsOf(each.config(), 'agent:researcher')[0]?.limitNanoUsd, 1e9)
+    assert.equal(budgetsOf(each.config(), 'agent:researcher')?.[0]?.limitNanoUsd, 1e9)
     assert.equal(each.config().agents.has('stranger'), false)
   }
   const next = await publishPolicy(log, config(researcher(1)).objects, { actor })
   assert.equal(next.number, 3)
   await live.reached(3)
-  assert.equal(budgetsOf(live.config(), 'agent:researcher')[0]?.limitNanoUsd, 1e9)
+  assert.equal(budgetsOf(live.config(), 'agent:researcher')?.[0]?.limitNanoUsd, 1e9)
   assert.equal(live.config().agents.has('stranger'), false)
 })
 
@@ -148,7 +148,7 @@ test('an object from a later version of the program leaves in force what was kno
     { type: 'policy.applied', number: 2, version: '0123456789ab', objects: 3, actor },
   ])
   await live.reached(2)
-  assert.equal(budgetsOf(live.config(), 'agent:researcher')[0]?.limitNanoUsd, 1e9)
+  assert.equal(budgetsOf(live.config(), 'agent:researcher')?.[0]?.limitNanoUsd, 1e9)
   assert.equal(live.removed('novice'), true, 'of whom nothing is known, nothing is let through')
   assert.equal(sentences.length, 3)
 })
@@ -170,7 +170,7 @@ test('an apply that was cut off is all there is of an object once compaction has
   const live = followPolicy(log, config(''))
   t.after(() => live.close())
   await live.caughtUp
-  assert.equal(budgetsOf(live.config(), 'agent:researcher')[0]?.limitNanoUsd, 3e9)
+  assert.equal(budgetsOf(live.config(), 'agent:researcher')?.[0]?.limitNanoUsd, 3e9)
 })
 
 test('where the log is away, a policy begins with what it knew, and keys beside it change nothing', async t => {
@@ -190,7 +190,7 @@ test('where the log is away, a policy begins with what it knew, and keys beside 
   const second = followPolicy(away, config(''), { file, changed: () => changes++ })
   await second.known
   assert.equal(second.config().policyVersion, policyVersion)
-  assert.equal(budgetsOf(second.config(), 'agent:researcher')[0]?.limitNanoUsd, 2e9)
+  assert.equal(budgetsOf(second.config(), 'agent:researcher')?.[0]?.limitNanoUsd, 2e9)
   assert.equal(second.config().breakers.loop, null)
   assert.equal(changes, 1)
 
