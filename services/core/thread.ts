@@ -1,4 +1,5 @@
 import type { Digest, History, Turn } from './turn.ts'
+import { isUnlikely } from './unlikely.ts'
 
 /**
  * Which conversation a request continues, read from the conversation itself.
@@ -110,9 +111,9 @@ const prefixKey = (scope: string, chain: string) => `${scope} p ${chain}`
 function byId(knots: Knots, scope: string, history: History, digest: Digest): Tie | null {
   for (let at = history.length - 1; at >= Math.max(0, history.length - lookBack); at--)
     for (const id of history.idsAt(at)) {
-      const found = knots
-        .get(keyOfId(scope, id, digest))
-        .filter(knot => isUnlikely(id) || knot.first === firstOf(history, digest))
+      const name = nameOf(id, digest)
+      const all = knots.get(idKey(scope, name))
+      const found = name.startsWith(weak) ? all.filter(knot => knot.first === firstOf(history, digest)) : all
       if (found.length > 0) return { knot: best(found, history, digest), by: 'id', at }
     }
   return null
@@ -232,19 +233,3 @@ const sayingOf = (turn: Turn): string =>
   turn.words + turn.calls.map(call => (call.by === 'client' ? `\n${call.name}(${call.args})` : '')).join('')
 
 const firstOf = (history: History, digest: Digest): string => (history.length === 0 ? '' : history.hashAt(0, digest))
-
-/**
- * Whether two providers or frameworks would not make the same id: it has a dozen characters that are no word and no
- * number. `call_1` has none, nor has `functions.get_weather:0`, however long: the next run has the same.
- */
-export function isUnlikely(id: string): boolean {
-  if (id.length < 12) return false
-  if (id.includes('-') && uuid.test(id)) return true
-  const random = id.split(/[^A-Za-z0-9]+/).filter(part => !plainPart.test(part))
-  const characters = random.join('')
-  return characters.length >= 12 && new Set(characters).size >= 7
-}
-
-const uuid = /[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/i
-/** A number, or words in any case of a programmer's with a small number behind them. */
-const plainPart = /^(?:\d*|[A-Z]*\d{0,3}|[a-z]*(?:[A-Z][a-z]+)*\d{0,3})$/

@@ -1,5 +1,5 @@
-import { isUnlikely } from './thread.ts'
 import type { ToolCall, ToolResult } from './turn.ts'
+import { isUnlikely } from './unlikely.ts'
 
 /** A tool call that a model asked for and whose result has not been seen. `at`: Unix milliseconds. */
 export type OpenCall<About> = ToolCall & { readonly at: number; readonly about: About }

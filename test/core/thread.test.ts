@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { findTie, isUnlikely, type Knots, type Mark, markOf, type Tie, tieKnot } from '../../services/core/thread.ts'
+import { findTie, type Knots, type Mark, markOf, type Tie, tieKnot } from '../../services/core/thread.ts'
+import { isUnlikely } from '../../services/core/unlikely.ts'
 import {
   answerIn,
   digest,

@@ -3,7 +3,7 @@ import type { ToolResult, Turn } from '../../core/turn.ts'
 import { messageMayHaveIds, messagesTurn } from './anthropic-turns.ts'
 import { get, isObject, list, text } from './json.ts'
 import { messageMayHaveIds as chatMayHaveIds, chatTurn } from './openai-turns.ts'
-import { callOf, isInstruction, signature, turnOf } from './turns.ts'
+import { callOf, signature, turnOf, withoutInstructions } from './turns.ts'
 
 export const converseHistory = (body: unknown): readonly unknown[] => list(get(body, 'messages'))
 
@@ -30,8 +30,7 @@ export const conversedMayHaveIds = (message: unknown): boolean =>
   list(get(message, 'content')).some(block => get(block, 'text') === undefined)
 
 /** Models that are invoked have messages of their own: Anthropic's, Converse's (Nova) or chat's. */
-export const invokeHistory = (body: unknown): readonly unknown[] =>
-  list(get(body, 'messages')).filter(message => !isInstruction(message))
+export const invokeHistory = (body: unknown): readonly unknown[] => withoutInstructions(list(get(body, 'messages')))
 
 export function invokeTurn(message: unknown): Turn {
   if (get(message, 'role') === 'tool' || Array.isArray(get(message, 'tool_calls'))) return chatTurn(message)

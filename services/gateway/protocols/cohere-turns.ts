@@ -1,11 +1,10 @@
 import { canonical } from '../../core/canonical.ts'
 import type { Turn } from '../../core/turn.ts'
 import { get, isObject, list, text } from './json.ts'
-import { callOf, contentOf, isInstruction, turnOf, wordsOf } from './turns.ts'
+import { callOf, contentOf, turnOf, withoutInstructions, wordsOf } from './turns.ts'
 
 /** The messages without instructions. */
-export const chatHistory = (body: unknown): readonly unknown[] =>
-  list(get(body, 'messages')).filter(message => !isInstruction(message))
+export const chatHistory = (body: unknown): readonly unknown[] => withoutInstructions(list(get(body, 'messages')))
 
 /** A tool plan is thought rather than said: clients send it back or leave it out. */
 export function chatTurn(message: unknown): Turn {

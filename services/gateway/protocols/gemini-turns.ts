@@ -37,14 +37,15 @@ export function contentTurn(content: unknown): Turn {
   })
 }
 
-/** Words alone have none, unless a signature stands beside them. */
+/** Calls and results have them at some of the doors only; a signature may stand beside anything. */
 export const contentMayHaveIds = (content: unknown): boolean =>
   list(get(content, 'parts')).some(
     part =>
-      get(part, 'text') === undefined ||
       get(part, 'thoughtSignature') !== undefined ||
-      get(part, 'thought_signature') !== undefined,
+      get(part, 'thought_signature') !== undefined ||
+      (get(part, 'text') === undefined && bearers.some(name => get(get(part, name), 'id') !== undefined)),
   )
+const bearers = ['functionCall', 'function_call', 'functionResponse', 'function_response'] as const
 
 /** SDKs wrap a plain result in an object of one member. */
 function responseText(response: unknown): string {

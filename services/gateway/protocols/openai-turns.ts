@@ -1,10 +1,9 @@
 import type { Turn } from '../../core/turn.ts'
 import { get, list, text } from './json.ts'
-import { callOf, contentOf, isInstruction, signature, turnOf, wordsOf } from './turns.ts'
+import { callOf, contentOf, signature, turnOf, withoutInstructions, wordsOf } from './turns.ts'
 
 /** Chat Completions' messages, without instructions. */
-export const chatHistory = (body: unknown): readonly unknown[] =>
-  list(get(body, 'messages')).filter(message => !isInstruction(message))
+export const chatHistory = (body: unknown): readonly unknown[] => withoutInstructions(list(get(body, 'messages')))
 
 /** Words alone have none. */
 export const messageMayHaveIds = (message: unknown): boolean =>
@@ -35,7 +34,7 @@ export function chatTurn(message: unknown): Turn {
 export function responsesHistory(body: unknown): readonly unknown[] {
   const input = get(body, 'input')
   if (typeof input === 'string') return [{ role: 'user', content: input }]
-  return list(input).filter(item => !isInstruction(item))
+  return withoutInstructions(list(input))
 }
 
 /** What a user says has none. */

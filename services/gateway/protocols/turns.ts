@@ -68,16 +68,28 @@ const none: readonly never[] = []
 type WithId = { readonly id: string | null }
 
 function distinct(ids: readonly (string | null)[], calls: readonly WithId[], results: readonly WithId[]) {
-  const all = new Set<string>()
-  const add = (id: string | null) => id !== null && id !== '' && all.add(id)
+  const all: string[] = []
+  const add = (id: string | null) => id !== null && id !== '' && all.push(id)
   for (const id of ids) add(id)
   for (const call of calls) add(call.id)
   for (const result of results) add(result.id)
-  return [...all]
+  return all.length < 2 ? all : [...new Set(all)]
 }
 
-/** Clients change instructions between steps, so they are no turns. Asked of each message of each request: no `get`. */
-export function isInstruction(message: unknown): boolean {
+/**
+ * Clients change instructions between steps, so they are no turns. Asked of every message of every request: a plain loop,
+ * and no copy where there is nothing to leave out behind the first turn.
+ */
+export function withoutInstructions(messages: readonly unknown[]): readonly unknown[] {
+  let first = 0
+  while (first < messages.length && isInstruction(messages[first])) first++
+  let at = first
+  while (at < messages.length && !isInstruction(messages[at])) at++
+  const head = first === 0 && at === messages.length ? messages : messages.slice(first, at)
+  return at === messages.length ? head : [...head, ...messages.slice(at).filter(message => !isInstruction(message))]
+}
+
+function isInstruction(message: unknown): boolean {
   if (typeof message !== 'object' || message === null) return false
   const { role } = message as { readonly role?: unknown } // an object can be asked for any key
   return role === 'system' || role === 'developer'
