@@ -7,7 +7,7 @@ import type { EventLog, Writer } from './log/port.ts'
 import { followView, type View } from './log/view.ts'
 import { mintId } from './mint.ts'
 import { within } from './patience.ts'
-import { emptyFold, inForce, latest, type PolicyFold, take, versionsIn } from './policy-fold.ts'
+import { emptyFold, inForce, latest, type PolicyFold, take, unread, versionsIn } from './policy-fold.ts'
 import { type Change, changesBetween, type PolicyObjects, versionOfAll, versionsOf } from './policy-objects.ts'
 
 /** What an apply has done, or with `dryRun` would do. */
@@ -150,7 +150,7 @@ function reading(log: EventLog): Reading {
     log,
     topic: topics.config.name,
     empty: emptyFold,
-    take: (fold, message) => take(fold, message, () => {}),
+    take: (fold, message) => take(fold, message, () => {}, unread),
     changed: fold => {
       known = fold
       look()

@@ -16,7 +16,7 @@ export type PolicyFold = {
   number: number
 }
 
-/** The latest word on an object. Null: it was removed. */
+/** The latest word on an object; no part where that is that it was removed. */
 export type Held = { readonly fact: Defined | Removed; readonly part: PolicyPart | null }
 type Defined = z.infer<typeof policyDefined>
 type Removed = z.infer<typeof policyRemoved>
@@ -25,14 +25,25 @@ export type Applied = z.infer<typeof policyApplied> & { readonly at: number; rea
 
 export const emptyFold = (): PolicyFold => ({ held: new Map(), waiting: new Map(), applied: null, number: 0 })
 
-/** In place. `unreadable` is called for an object that this version of the program does not understand. */
-export function take(fold: PolicyFold, message: Message, unreadable: (sentence: string) => void): void {
+/** `unread` for who wants the facts alone: checking an object is most of what it costs to take it. */
+export type Reader = typeof partOf
+export const unread: Reader = () => ({ kind: 'section', section: {} })
+
+/**
+ * In place. `unreadable` is called for an object that this version of the program does not understand.
+ */
+export function take(
+  fold: PolicyFold,
+  message: Message,
+  unreadable: (sentence: string) => void,
+  reader: Reader = partOf,
+): void {
   const told = read(message)
   if (told === null) return
   const { fact, at, id } = told
   fold.number = Math.max(fold.number, fact.number)
   if (fact.type !== 'policy.applied') {
-    fold.waiting.set(fact.object, heldOf(fact, fold, unreadable))
+    fold.waiting.set(fact.object, heldOf(fact, fold, unreadable, reader))
     return
   }
   for (const [object, held] of fold.waiting) fold.held.set(object, held)
@@ -41,9 +52,14 @@ export function take(fold: PolicyFold, message: Message, unreadable: (sentence: 
 }
 
 /** An object that cannot be read leaves in force what was known of it; of an agent never heard of, nothing is. */
-function heldOf(fact: Defined | Removed, fold: PolicyFold, unreadable: (sentence: string) => void): Held {
+function heldOf(
+  fact: Defined | Removed,
+  fold: PolicyFold,
+  unreadable: (sentence: string) => void,
+  reader: Reader = partOf,
+): Held {
   if (fact.type === 'policy.removed') return { fact, part: null }
-  const part = partOf(fact.object, fact.value)
+  const part = reader(fact.object, fact.value)
   if (part.kind !== 'unreadable') return { fact, part }
   unreadable(`${fact.object} of policy ${fact.number} cannot be read by this version of Sluice: ${part.why}`)
   return { fact, part: fold.held.get(fact.object)?.part ?? part }

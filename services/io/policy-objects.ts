@@ -100,7 +100,7 @@ export const versionsOf = (objects: PolicyObjects): Versions =>
 
 /** Of the whole: its objects' names and versions, whatever their order. */
 export const versionOfAll = (versions: Versions): string =>
-  versionOf([...versions].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+  versionOf([...versions].map(([id, version]) => `${id} ${version}`).sort())
 
 export type Change = { readonly object: string; readonly change: 'added' | 'changed' | 'removed' }
 

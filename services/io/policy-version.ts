@@ -6,6 +6,8 @@ export const versionOf = (value: unknown): string =>
 
 /** JSON with sorted keys. Lists keep their order, and so do tables under chosen names: of globs the first match counts. */
 function canonical(value: unknown): string {
+  // A list of texts, such as all objects of a policy, has no keys to sort.
+  if (Array.isArray(value) && value.every(inner => typeof inner === 'string')) return JSON.stringify(value)
   return JSON.stringify(value, (_key, inner: unknown) => {
     if (inner instanceof Map) return [...inner]
     if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return inner
