@@ -29,7 +29,7 @@ export type Mark = {
   readonly chain: string
   /** Hash of the answer's words and calls, without ids; null where there was no answer. */
   readonly answer: string | null
-  /** Hashes of the ids that the answer brought. */
+  /** The ids that the answer brought; of long ones hashes. */
   readonly ids: readonly string[]
 }
 
@@ -97,8 +97,14 @@ export function tieKnot(
   return knot
 }
 
-/** How an id is remembered: one that others may have made as well is marked as such. */
-const nameOf = (id: string, digest: Digest): string => (isUnlikely(id) ? digest(id) : weak + digest(id))
+/**
+ * How an id is remembered: one that others may have made as well is marked as such. Most are short enough to stand for
+ * themselves, but for a space: a key must not be read as one of another scope.
+ */
+function nameOf(id: string, digest: Digest): string {
+  const name = id.length <= 48 && !id.includes(' ') ? id : digest(id)
+  return isUnlikely(id) ? name : weak + name
+}
 const weak = '~'
 
 /** Under which the knots stand whose answer brought this id. */
