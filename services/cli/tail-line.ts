@@ -20,7 +20,7 @@ export function lineOf(entry: Entry): string {
   const cost = number('cost_nano_usd')
   const latency = number('latency_ms')
   const facts = [
-    text('run_id') || text('scope') || text('key_id'),
+    text('run_id') || text('scope') || text('key_id') || text('object'),
     step === null ? '' : `#${step}`,
     call,
     [text('server'), text('tool')].filter(part => part !== '').join('.'),
