@@ -1,0 +1,139 @@
+import type { Breakers, RuleName } from '../../schemas/breakers.ts'
+import type { Event } from '../../schemas/events.ts'
+import type { RuleSignal } from '../../schemas/signal.ts'
+import { type Bound, bind } from './rules/bind.ts'
+import { cycle } from './rules/cycle.ts'
+import { errorStreak } from './rules/error-streak.ts'
+import { forget, type Kept, keptOf, type Memory, wasHeard } from './rules/kept.ts'
+import { loop } from './rules/loop.ts'
+import { runScope, type Seen } from './rules/rule.ts'
+import { signalOf } from './rules/signal-of.ts'
+import { follow, type Volatile, volatileOf } from './rules/step.ts'
+
+export { adopt, evict, forget, restore, type Snapshot, snapshot } from './rules/kept.ts'
+
+/** Every breaker, and the order in which they speak of one event. */
+const rulesOf = (policy: Breakers): readonly Bound[] =>
+  [bind(loop, policy.loop), bind(cycle, policy.cycle), bind(errorStreak, policy.errorStreak)].filter(
+    bound => bound !== null,
+  )
+
+/**
+ * All rules over the events of many scopes. Has a lifetime, so it is changed in place; what it holds of a scope is values.
+ * One per reader of `sluice.events`: of a run's events all must come here, in the order of the log.
+ */
+export type Rules = Memory & {
+  policy: Breakers
+  /** Stands in each signal. */
+  version: string
+  /** Only rules whose scope is one run, and which may stop it. */
+  readonly onlyRuns: boolean
+  bound: readonly Bound[]
+  byType: ReadonlyMap<Event['type'], readonly Bound[]>
+  volatile: Volatile
+}
+
+/** @param version of the policy, named by each signal */
+export const openRules = (policy: Breakers, version: string): Rules => opened(policy, version, false)
+
+/**
+ * The rules that a gateway folds by itself, over the events that it emits: those whose scope is one run and which may stop
+ * it, for the request that carries the evidence is then refused already. All others are for whoever reads every event.
+ */
+export const runRules = (policy: Breakers, version: string): Rules => opened(policy, version, true)
+
+function opened(policy: Breakers, version: string, onlyRuns: boolean): Rules {
+  return { policy, version, onlyRuns, ...boundBy(policy, onlyRuns), scopes: new Map(), heard: new Map() }
+}
+
+/**
+ * Takes the next event. The same event again, from whatever earlier place of its partition, changes nothing and says
+ * nothing.
+ *
+ * @param partition of `sluice.events` where it was read; a gateway that folds its own events has one
+ */
+export function fold(rules: Rules, event: Event, partition = 0): readonly RuleSignal[] {
+  const bound = rules.byType.get(event.type)
+  if (bound === undefined && !steps.has(event.type) && !turns.has(event.type)) return silence
+  if (wasHeard(rules, event.id, partition)) return silence
+  // Of a run that has ended nothing more is expected; and what led to a stop must not stop again what was resumed.
+  if (over.has(event.type)) rules.scopes.delete(runScope(event.run_id))
+  if (event.type === 'run.resumed') forget(rules, runScope(event.run_id))
+  const charged: Kept[] = []
+  const seen = readEvent(rules, event, charged)
+  let signals: RuleSignal[] | null = null
+  for (const rule of bound ?? []) {
+    for (const scope of rule.scopes(seen)) {
+      const kept = keptOf(rules, scope, event.time)
+      charge(kept, event, charged)
+      const ruling = rule.fold(kept.states, seen, scope)
+      if (ruling === null) continue
+      signals ??= []
+      signals.push(signalOf(rules.version, rule, ruling, scope, kept, event))
+    }
+  }
+  return signals ?? silence
+}
+
+/** From now on the rules go by this policy. What is known is kept, but for rules that now look at other scopes. */
+export function replace(rules: Rules, policy: Breakers, version: string): void {
+  const before = new Map(rules.bound.map(rule => [rule.name, rule]))
+  Object.assign(rules, { policy, version, ...boundBy(policy, rules.onlyRuns) })
+  const gone = new Set(before.keys())
+  const rearmed = new Set<RuleName>()
+  for (const { name, scope, lines } of rules.bound) {
+    const was = before.get(name)
+    if (was?.scope === scope) gone.delete(name)
+    // What has been said under other lines has not been said under these.
+    if (was !== undefined && was.lines !== lines) rearmed.add(name)
+  }
+  if (gone.size === 0 && rearmed.size === 0) return
+  for (const { states } of rules.scopes.values()) {
+    for (const name of gone) delete states[name]
+    for (const name of rearmed) {
+      const state = states[name]
+      if (state !== undefined) states[name] = { ...state, peak: 0 }
+    }
+  }
+}
+
+const silence: readonly RuleSignal[] = []
+/** Of these a run's trail is made, whether or not a rule sees them. */
+const steps: ReadonlySet<Event['type']> = new Set([
+  'admission.granted',
+  'tool.called',
+  'tool.returned',
+  'agent.returned',
+  'llm.completed',
+])
+const over: ReadonlySet<Event['type']> = new Set(['run.killed', 'run.finished', 'run.expired'])
+const turns: ReadonlySet<Event['type']> = new Set([...over, 'run.resumed'])
+
+/** The event in the light of its run, whose trail it goes on. */
+function readEvent(rules: Rules, event: Event, charged: Kept[]): Seen {
+  if (!steps.has(event.type)) return { event, step: null }
+  const kept = keptOf(rules, runScope(event.run_id), event.time)
+  charge(kept, event, charged)
+  const { trail, step } = follow(kept.trail, event, rules.volatile)
+  kept.trail = trail
+  return { event, step }
+}
+
+/** Once for each scope that the event touches, however many rules look at it. */
+function charge(kept: Kept, event: Event, charged: Kept[]): void {
+  if (!('cost_nano_usd' in event) || event.cost_nano_usd === undefined || charged.includes(kept)) return
+  charged.push(kept)
+  kept.costNanoUsd += event.cost_nano_usd
+}
+
+function boundBy(policy: Breakers, onlyRuns: boolean): Pick<Rules, 'bound' | 'byType' | 'volatile'> {
+  const bound = rulesOf(policy).filter(rule => !onlyRuns || (rule.scope === 'run' && rule.mayStop))
+  const byType = new Map<Event['type'], Bound[]>()
+  for (const rule of bound)
+    for (const type of rule.sees) {
+      const others = byType.get(type)
+      if (others === undefined) byType.set(type, [rule])
+      else others.push(rule)
+    }
+  return { bound, byType, volatile: volatileOf(policy.volatile) }
+}

@@ -1,0 +1,44 @@
+import type { Action, Breakers, Knobs, RuleName } from '../../../schemas/breakers.ts'
+import type { Event } from '../../../schemas/events.ts'
+import type { Armed, Rule, Ruling, ScopeId, Seen } from './rule.ts'
+
+/** A rule with its knobs. */
+export type Bound = {
+  readonly name: RuleName
+  readonly scope: string
+  readonly mode: 'enforce' | 'shadow'
+  readonly backoffMs: number
+  /** Its lines, as a text to compare. */
+  readonly lines: string
+  readonly mayStop: boolean
+  readonly sees: readonly Event['type'][]
+  readonly scopes: (seen: Seen) => readonly ScopeId[]
+  readonly fold: (states: Partial<Record<RuleName, Armed>>, seen: Seen, scope: ScopeId) => Ruling | null
+}
+
+export function bind<Name extends RuleName, State extends Armed>(
+  rule: Rule<Name, State>,
+  given: Breakers[Name],
+): Bound | null {
+  if (given === null) return null
+  const knobs = given as Knobs<Name> // null was ruled out above
+  const actions: readonly Action[] = knobs.stages?.map(({ action }) => action) ?? [knobs.action]
+  const { scope: _scope, mode, backoffFor, ...lines } = knobs
+  return {
+    name: rule.name,
+    scope: knobs.scope,
+    mode,
+    backoffMs: backoffFor,
+    lines: JSON.stringify(lines),
+    mayStop: mode === 'enforce' && actions.some(action => action !== 'alert'),
+    sees: rule.sees,
+    scopes: seen => rule.scopes(seen, knobs),
+    fold(states, seen, scope) {
+      const before = (states[rule.name] as State | undefined) ?? rule.initial // only this rule puts states under its name
+      const after = rule.evolve(before, seen, knobs, scope)
+      if (after === before) return null
+      states[rule.name] = after
+      return rule.decide(before, after, seen, knobs)
+    },
+  }
+}

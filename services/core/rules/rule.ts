@@ -1,0 +1,109 @@
+import type { Action, Knobs, RuleName, ScopeKind } from '../../../schemas/breakers.ts'
+import type { Event } from '../../../schemas/events.ts'
+import type { Step } from './step.ts'
+
+/** `run:<id>`, `agent:<name>`, `team:<name>`, `org`, `model:<name>`, `tool:<name>`, `provider:<name>`. */
+export type ScopeId = string
+
+/** An event as rules see it. `step`: the call that it ended, read in the light of its run. */
+export type Seen = { readonly event: Event; readonly step: Step | null }
+
+/**
+ * One breaker rule. The same events under the same policy always give the same rulings. A state is a value: it is never
+ * changed, holds no more than its knobs say, and is JSON.
+ */
+export type Rule<Name extends RuleName, State extends Armed> = {
+  /** Stands in every signal that it causes. */
+  readonly name: Name
+  /** Of all other events it hears nothing. */
+  readonly sees: readonly Event['type'][]
+  /** Whose states the event touches. */
+  readonly scopes: (seen: Seen, knobs: Knobs<Name>) => readonly ScopeId[]
+  readonly initial: State
+  /** The very same state where the event is nothing to the rule. */
+  readonly evolve: (state: State, seen: Seen, knobs: Knobs<Name>, scope: ScopeId) => State
+  /** Speaks when a line is crossed, not on each event beyond it. */
+  readonly decide: (before: State, after: State, seen: Seen, knobs: Knobs<Name>) => Ruling | null
+}
+
+/**
+ * How far a rule has come, at most, since it last was far below its first line: in the unit of its lines. Kept as a level
+ * and not as "has spoken", so that a policy with other lines goes on from the same state.
+ */
+export type Armed = { readonly peak: number }
+
+/** Where a rule does something. */
+export type Line = { readonly at: number; readonly action: Action }
+
+export type Ruling = {
+  readonly line: Line
+  readonly evidence: readonly string[]
+  readonly data: Readonly<Record<string, string | number | boolean | null>>
+}
+
+export const linesOf = (
+  knobs: { readonly action: Action; readonly stages?: readonly Line[] | undefined },
+  at: number,
+): readonly Line[] => knobs.stages ?? [{ at, action: knobs.action }]
+
+/** The lowest line: below half of it a rule may speak again. */
+export const firstOf = (lines: readonly Line[]): number => lines[0]?.at ?? Number.POSITIVE_INFINITY
+
+export const peakOf = (peak: number, level: number, lines: readonly Line[]): number =>
+  level > peak ? level : level < firstOf(lines) / 2 ? 0 : peak
+
+/** The highest line that was reached just now. `strict`: it has to be passed. */
+export function crossed(
+  lines: readonly Line[],
+  { peak: before }: Armed,
+  { peak: after }: Armed,
+  strict = false,
+): Line | null {
+  if (after <= before) return null
+  for (let i = lines.length - 1; i >= 0; i--) {
+    const line = lines[i]
+    if (line === undefined) continue
+    if (strict ? after > line.at : after >= line.at)
+      return (strict ? before > line.at : before >= line.at) ? null : line
+  }
+  return null
+}
+
+/** More would make an alert as long as the run. */
+const evidenceKept = 24
+export const withEvidence = (ids: readonly string[], id: string, most = evidenceKept): readonly string[] =>
+  ids.length < most ? [...ids, id] : [...ids.slice(ids.length - Math.min(most, evidenceKept) + 1), id]
+
+/** The scope of a kind that an event belongs to; none where the event has no such thing. */
+export function scopesOf(event: Event, kind: ScopeKind): readonly ScopeId[] {
+  switch (kind) {
+    case 'run':
+      return [runScope(event.run_id)]
+    case 'agent':
+      return [`agent:${event.agent}`]
+    case 'team':
+      return event.team === undefined ? none : [`team:${event.team}`]
+    case 'org':
+      return org
+    case 'model': {
+      const model =
+        ('model' in event ? event.model : undefined) ?? ('model_requested' in event ? event.model_requested : undefined)
+      return model === undefined ? none : [`model:${model}`]
+    }
+    case 'tool':
+      return 'tool' in event ? [`tool:${toolOf(event)}`] : none
+    case 'provider':
+      return 'provider' in event && event.provider !== undefined ? [`provider:${event.provider}`] : none
+    default:
+      return kind satisfies never
+  }
+}
+
+export const runScope = (runId: string): ScopeId => `run:${runId}`
+
+/** `<server>.<tool>`, as policy names it. A tool that the provider runs is its own. */
+export const toolOf = ({ server, tool }: { readonly server?: string | undefined; readonly tool: string }): string =>
+  server === undefined || server === 'provider' || tool.startsWith(`${server}.`) ? tool : `${server}.${tool}`
+
+const none: readonly ScopeId[] = []
+const org: readonly ScopeId[] = ['org']

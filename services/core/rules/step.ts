@@ -1,0 +1,203 @@
+import type { Event } from '../../../schemas/events.ts'
+import { canonical } from '../canonical.ts'
+import { markOf, mixOf } from './mark.ts'
+import { toolOf } from './rule.ts'
+
+/**
+ * A call that has ended, as rules compare it: what was asked and what came back, each as one number. Tools (and other
+ * agents) are one lane of a run, its model the other: a tool that is asked the same again and again must not be hidden by
+ * a model that words it anew each time.
+ */
+export type Step = {
+  readonly lane: Lane
+  /** Of the tool, the agent or the model. */
+  readonly name: string
+  /** Null: not known, so it is no repeat of anything. */
+  readonly call: number | null
+  /** Null: nothing came back, or what came back is told by the calls of tools that it asks for. */
+  readonly result: number | null
+  /** The how-manieth of its lane that ended. */
+  readonly at: number
+  /** How many of its lane had ended when it was asked for; null where that was not seen. */
+  readonly since: number | null
+  /** The same call with the same result ended while it was under way: one round, not two. */
+  readonly twin: boolean
+  /** The same call had failed before, and it was made unchanged. */
+  readonly retry: boolean
+}
+export type Lane = 'tool' | 'llm'
+
+/** A step that was heard of, to tell whether a later one was asked for in the knowledge of it. */
+export type Heard = { readonly run: string; readonly at: number }
+export const unheard: Heard = { run: '', at: 0 }
+export const heardNow = ({ at }: Step, { run_id: run }: Event): Heard => ({ run, at })
+/** What was under way together is not "in a row": whoever asked had not heard yet. Where nothing is known, it is. */
+export const knew = ({ since }: Step, { run_id: run }: Event, heard: Heard): boolean =>
+  since === null || run !== heard.run || since >= heard.at
+
+/** What of a run's past is needed to read its next step. */
+export type Trail = Readonly<Record<Lane, LaneTrail>> & {
+  /** The request whose answer asked for tools last. */
+  readonly asking: string | null
+}
+type LaneTrail = {
+  readonly ended: number
+  /** Calls under way, by id, and how many had ended when they were asked for. */
+  readonly open: readonly Pair<string>[]
+  /** The last steps, as pairs of call and result, and their numbers. */
+  readonly last: readonly Pair<number>[]
+  /** Calls that failed, and their numbers. */
+  readonly failed: readonly Pair<number>[]
+}
+type Pair<Key> = readonly [key: Key, at: number]
+
+/** More calls at once than this are forgotten from the oldest on: they then count as asked for one after the other. */
+const openKept = 64
+const lastKept = 64
+const failedKept = 16
+
+const emptyLane: LaneTrail = { ended: 0, open: [], last: [], failed: [] }
+export const emptyTrail: Trail = { tool: emptyLane, llm: emptyLane, asking: null }
+
+/** Takes an event of the run; a step where it ended a call. */
+export function follow(trail: Trail, event: Event, volatile: Volatile): { trail: Trail; step: Step | null } {
+  switch (event.type) {
+    case 'admission.granted':
+      return { trail: opened(trail, 'llm', event.request_id ?? event.id), step: null }
+    case 'tool.called': {
+      const next = opened(trail, 'tool', toolCallKey(event))
+      const asks = event.observed === 'conversation' && event.request_id !== undefined
+      return { trail: asks ? { ...next, asking: event.request_id ?? null } : next, step: null }
+    }
+    case 'tool.returned': {
+      const name = toolOf(event)
+      const call = markOf(argsOf(event, volatile), markOf(name))
+      return ended(trail, 'tool', toolCallKey(event), { name, call, whole: call, result: resultOf(event), event })
+    }
+    case 'agent.returned': {
+      const name = event.peer_agent
+      const known = event.args_hash !== undefined || event.args !== undefined
+      const call = known ? markOf(argsOf(event, volatile), markOf(`agent ${name}`)) : null
+      return ended(trail, 'tool', null, { name, call, whole: call, result: resultOf(event), event })
+    }
+    case 'llm.completed': {
+      const name = event.model_requested ?? event.model ?? ''
+      const key = event.request_id ?? event.id
+      const { call, whole, result } = asked(event, name)
+      const toTools = event.request_id !== undefined && event.request_id === trail.asking
+      return ended(trail, 'llm', key, { name, call, whole, result: toTools ? null : result, event })
+    }
+    default:
+      return { trail, step: null }
+  }
+}
+
+/** Names of arguments that are left out, and a glance that tells whether a text has any of them. */
+export type Volatile = { readonly names: ReadonlySet<string>; readonly glance: RegExp | null }
+
+export function volatileOf(names: readonly string[]): Volatile {
+  const words = names.map(name => JSON.stringify(name).replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return { names: new Set(names), glance: names.length === 0 ? null : new RegExp(`(?:${words.join('|')})\\s*:`) }
+}
+
+const opened = (trail: Trail, lane: Lane, key: string): Trail => {
+  const was = trail[lane]
+  const open: Pair<string> = [key, was.ended]
+  return { ...trail, [lane]: { ...was, open: [...was.open.slice(-openKept + 1), open] } }
+}
+
+type Ended = {
+  readonly name: string
+  readonly call: number | null
+  /** What a retry repeats. */
+  readonly whole: number | null
+  readonly result: number | null
+  readonly event: Extract<Event, { readonly outcome: string; readonly type: `${string}.${'returned' | 'completed'}` }>
+}
+
+function ended(trail: Trail, lane: Lane, key: string | null, { name, call, whole, result, event }: Ended) {
+  const was = trail[lane]
+  const i = key === null || was.open.length === 0 ? -1 : was.open.findIndex(([id]) => id === key)
+  const since = was.open[i]?.[1] ?? null
+  const at = was.ended + 1
+  const pair = call === null || result === null ? null : pairOf(call, result)
+  const isAfter = (known: readonly Pair<number>[], mark: number | null) =>
+    mark !== null && known.some(([key, n]) => key === mark && (since === null || n <= since))
+  const twin = since !== null && pair !== null && was.last.some(([key, n]) => key === pair && n > since)
+  const retry = was.failed.length > 0 && isAfter(was.failed, whole)
+  const failed = event.outcome === 'error'
+  const step: Step = { lane, name, call, result, at, since, twin, retry }
+  const open = i < 0 ? was.open : was.open.toSpliced(i, 1)
+  const next: LaneTrail = {
+    ended: at,
+    open,
+    // Only what ends while something else is under way can have a twin.
+    last:
+      open.length === 0 ? emptyLane.last : pair === null ? was.last : [...was.last.slice(-lastKept + 1), [pair, at]],
+    failed: failedOf(was.failed, whole, at, failed),
+  }
+  return { trail: { ...trail, [lane]: next }, step }
+}
+
+function failedOf(known: readonly Pair<number>[], whole: number | null, at: number, failed: boolean) {
+  if (whole === null || (!failed && known.length === 0)) return known
+  const others = known.filter(([key]) => key !== whole)
+  if (!failed) return others.length === known.length ? known : others
+  const now: Pair<number> = [whole, at]
+  return [...others.slice(-failedKept + 1), now]
+}
+
+/** A call and its result as one number. */
+export const pairOf = (call: number, result: number): number => mixOf(call, result)
+
+const toolCallKey = (event: { tool_call_id?: string | undefined; args_hash?: string | undefined; tool: string }) =>
+  event.tool_call_id ?? `${event.tool} ${event.args_hash ?? ''}`
+
+type Args = { readonly args?: string | undefined; readonly args_hash?: string | undefined }
+
+/** The hash is of the whole canonical text; only where something is to be left out is the text itself read. */
+function argsOf({ args, args_hash: hash }: Args, { names, glance }: Volatile): string {
+  if (args !== undefined && glance?.test(args) === true) {
+    try {
+      return canonical(JSON.parse(args), names)
+    } catch {
+      // A preview that was cut: the hash of all of it is the better witness.
+    }
+  }
+  return hash ?? args ?? ''
+}
+
+/** An error without words is known by its kind. Without any of these nothing can be said of it: it is no repeat. */
+function resultOf({
+  result,
+  result_hash: hash,
+  error_type: error,
+  outcome,
+}: {
+  readonly result?: string | undefined
+  readonly result_hash?: string | undefined
+  readonly error_type?: string | undefined
+  readonly outcome: string
+}): number | null {
+  if (outcome !== 'success' && outcome !== 'error') return null
+  const text = hash ?? result ?? (outcome === 'error' ? `error ${error ?? ''}` : undefined)
+  return text === undefined ? null : markOf(text)
+}
+
+/**
+ * What a model was asked last, and what it said. A request of one turn may have its matter in its instructions, which are
+ * no turn; so its size is a part of what was asked.
+ */
+function asked(event: Extract<Event, { readonly type: 'llm.completed' }>, name: string) {
+  const thread = event.data?.thread
+  if (thread === undefined) {
+    const call = event.args_hash === undefined ? null : markOf(event.args_hash, markOf(name))
+    return { call, whole: call, result: resultOf(event) }
+  }
+  const size = thread.length <= 1 ? String(event.input_tokens ?? '') : ''
+  return {
+    call: markOf(thread.last, markOf(name + size)),
+    whole: markOf(thread.chain, markOf(name)),
+    result: thread.answer === null || event.outcome !== 'success' ? null : markOf(thread.answer),
+  }
+}
