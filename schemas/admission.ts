@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { nodeId } from './ledger.ts'
 import { ending, llmCall } from './llm.ts'
 
 /**
@@ -11,8 +12,17 @@ export const admissionGranted = llmCall.extend({
   bound_input_tokens: z.number().int().nonnegative().optional(),
   bound_output_tokens: z.number().int().nonnegative().optional(),
   bound_nano_usd: z.number().int().nonnegative().optional(),
+  /** The caps at which that much is held. */
+  data: z.object({ nodes: z.array(nodeId) }).optional(),
 })
 export type AdmissionGranted = z.infer<typeof admissionGranted>
+
+/** A provider billed more than the call was held to: all of it is spent, and a cap may be passed by so much. */
+export const boundViolated = llmCall.extend({
+  type: z.literal('admission.bound_violated'),
+  bound_nano_usd: z.number().int().nonnegative(),
+  data: z.object({ billed_nano_usd: z.number().int(), beyond_nano_usd: z.number().int() }),
+})
 
 /** A call was refused; `reason` is the code that the client was told. It is a row of `calls` with outcome `blocked`. */
 export const admissionRefused = llmCall.extend(ending.shape).extend({ type: z.literal('admission.refused') })

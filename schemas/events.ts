@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { admissionGranted, admissionRefused } from './admission.ts'
+import { admissionGranted, admissionRefused, boundViolated } from './admission.ts'
 import { agentCalled, agentReturned } from './agent.ts'
 import { type Envelope, header } from './envelope.ts'
 import { guardrailHit } from './guardrail.ts'
@@ -15,6 +15,7 @@ export const fact = z.discriminatedUnion('type', [
   killObserved,
   admissionGranted,
   admissionRefused,
+  boundViolated,
   llmCompleted,
   llmQueued,
   toolCalled,

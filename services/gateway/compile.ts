@@ -66,6 +66,7 @@ export function compile(config: Config, providers: Providers): Policies {
     runs: config.runs.defaults,
     breakers: config.breakers,
     caps: config,
+    unpriced: config.unpriced,
     provider: name => providers.get(name),
     plan,
     pinned,

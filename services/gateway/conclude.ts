@@ -29,13 +29,13 @@ export function conclude(
   const { operation } = call.base
   const settled = settle(last, { operation, ask: call.ask, requestBytes: call.body.length })
   const { reading } = settled
-  const refusal = refusalOf(forwarded)
+  const { run } = call.found
+  const refusal = refusalOf(forwarded, caller, run.id)
   const status = refusal?.status ?? (last.kind === 'left' ? 499 : (last.status ?? 502))
   const queued = reading?.queued === true && reading.responseId !== null
   const { shape } = call.door.matched.route
   const conversation = call.door.protocol.conversation(call.door.matched)
   const said = reading === null || conversation === null ? [] : reading.said.map(conversation.read)
-  const { run } = call.found
   pipeline.runs.ended(run)
   let thread: Mark | null = null
   if (conversation !== null && !queued) {
@@ -58,7 +58,14 @@ export function conclude(
     at: Date.now(),
   })
 
-  const reply = () => {
+  /** Of a call that goes on in the background the hold stays, until another request brings its end. */
+  const settleMoney = (ended: number | null) => {
+    const billed = cost?.costNanoUsd ?? 0
+    if (owner !== null && owner !== 'poll') pay(pipeline, call, owner.request_id ?? '', billed, ended)
+    if (!queued) pay(pipeline, call, call.requestId, owner === null ? billed : 0, ended)
+  }
+  const reply = (ended: number | null) => {
+    settleMoney(ended)
     // Only now: were the ending lost with this process, the next one would find an admission without it.
     if (queued) pipeline.open.hold(call.requestId, offset)
     else pipeline.open.end(offset)
@@ -69,20 +76,14 @@ export function conclude(
     if (cost !== null) headers.push('x-sluice-cost-usd', usd(cost.costNanoUsd))
     if (passed !== null) return caller.answer(status, headers, passed.body)
     if (refusal !== null) return refusalAnswer(caller, call.door.protocol, refusal, headers)
-    if (last.kind === 'streamed' && last.how === 'broken')
-      return caller.end(
-        call.door.protocol.streamError(
-          call.door.matched,
-          refusals.brokenStream(last.fault?.code ?? ''),
-          call.door.query,
-        ),
-      )
-    caller.end()
+    const why = last.kind === 'streamed' ? breakOf(last.how, last.fault?.code ?? '', caller, run.id) : null
+    if (why === null) return caller.end()
+    caller.end(call.door.protocol.streamError(call.door.matched, why, call.door.query))
   }
 
   if (owner === 'poll') {
     // Asking again for what has not ended, or was booked before, is no call of its own.
-    reply()
+    reply(null)
     return
   }
 
@@ -122,14 +123,37 @@ export function conclude(
   })
 }
 
+/** What a provider bills beyond what it was held to is spent all the same, and said aloud: it is how a cap can be passed. */
+function pay(pipeline: Pipeline, call: Call, requestId: string, billedNanoUsd: number, ended: number | null): void {
+  const held = pipeline.money.till.settle(requestId, billedNanoUsd, ended)
+  if (held === null || billedNanoUsd <= held) return
+  pipeline.recorder.tell(
+    {
+      type: 'admission.bound_violated',
+      ...call.base,
+      request_id: requestId,
+      bound_nano_usd: held,
+      data: { billed_nano_usd: billedNanoUsd, beyond_nano_usd: billedNanoUsd - held },
+    },
+    call.base.root_run_id,
+  )
+}
+
 /** What the client is told instead of an answer, where there was none to pass on. */
-function refusalOf(forwarded: Forwarded): Refusal | null {
+function refusalOf(forwarded: Forwarded, caller: Caller, runId: string): Refusal | null {
   const { last, attempts } = forwarded
+  if (last.kind === 'stopped') return caller.stopped === null ? null : refusals.stopped(caller.stopped, runId, Date.now())
   if (last.kind === 'failed') return refusals.upstream(last.fault.code, attempts)
   // The upstream's own refusals are its business; its failures are reported with what was tried.
   if (last.kind === 'whole' && last.status >= 500)
     return refusals.upstream('upstream_unavailable', attempts, askedWait(last))
   return null
+}
+
+/** What the last event of a stream says that did not come to its own end. */
+function breakOf(how: string, fault: string, caller: Caller, runId: string): Refusal | null {
+  if (how === 'broken') return refusals.brokenStream(fault)
+  return how === 'stopped' && caller.stopped !== null ? refusals.stopped(caller.stopped, runId, Date.now()) : null
 }
 
 /** It is told by the provider that ended the call. */

@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { encodeFact, type Fact } from '../../schemas/events.ts'
+import type { Standing } from '../core/stops.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
 import { followKeys } from '../io/keys.ts'
@@ -8,11 +9,15 @@ import type { EventLog, Partition } from '../io/log/port.ts'
 import type { LivePolicy } from '../io/policy-follow.ts'
 import { adminRoutes } from './admin.ts'
 import { openBodyReader } from './caller.ts'
+import { followControl } from './control.ts'
 import { openDispatch } from './dispatch.ts'
 import { openForwarding } from './forward.ts'
 import { openIdentities } from './identity.ts'
 import { openInForce } from './in-force.ts'
+import { openKillswitch } from './killswitch.ts'
+import type { Memory } from './memory.ts'
 import { openMetrics } from './metrics.ts'
+import { openMoney } from './money.ts'
 import { openCalls } from './open-calls.ts'
 import type { Pipeline } from './parts.ts'
 import { followPeers, noPeers } from './peers.ts'
@@ -23,7 +28,9 @@ import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
 import { crashed, memoryMarks, takeOver } from './recover.ts'
 import { serveReports } from './reported.ts'
-import { openRuns, type Run } from './runs.ts'
+import { workOfRun } from './run-facts.ts'
+import { openRuns, type Run, retold } from './runs.ts'
+import { tellStops } from './stop-told.ts'
 import { simulator } from './simulator/simulator.ts'
 import { openReports } from './told.ts'
 import { unansweredFacts } from './tools.ts'
@@ -39,11 +46,17 @@ export type GatewayOptions = {
   /** This gateway's own partition of it. */
   readonly at: Partition
   readonly life: Life
+  /** Whose epoch was ended while it was away goes on in a new one. */
+  readonly nextLife: () => Life
+  /** Owners of the ledger: one where it is embedded, one for each partition of Kafka's. */
+  readonly ledgerOwners: number
   /** Where all roles meet: the same log in embedded mode, Kafka beyond one machine. */
   readonly shared: EventLog
   readonly adminToken: string
   /** Where the issued keys are kept for a start without the shared log. */
   readonly keysFile?: string
+  /** Likewise what is known of stops. */
+  readonly stopsFile?: string
   /** Where the policy that was applied is kept for the same. */
   readonly policyFile?: string
   /** What this machine adds to whatever policy is in force: the key of the quick start. */
@@ -88,14 +101,35 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     logger,
   })
   const { idleTimeoutMs } = inForce.config().runs.defaults
+  /** What a run that goes on tells again from time to time is found within this. */
+  const rememberedMs = idleTimeoutMs * (1 + retold)
   // The name of a run holds the life that named it: no two gateways ever mint the same.
   const runs = openRuns({ mint: numbered(`run-${short}-${life.epoch}`), idleMs: idleTimeoutMs })
   const reports = openReports()
-  const memory = { runs, queued, reports }
-  const orphans = await takeOver(log, options.at, memory, Date.now() - idleTimeoutMs)
+  const killswitch = openKillswitch({
+    observed: it => told.observed(it),
+    heard: signal => told.heard(signal),
+    ...(options.stopsFile === undefined ? {} : { file: options.stopsFile }),
+    onFault: error => logger.warn({ err: error }, 'what is known of stops could not be kept'),
+  })
+  const memory: Memory = { runs, queued, reports, asked: event => void killswitch.asked(event) }
+  const former = await takeOver(log, options.at, memory, Date.now() - rememberedMs)
+  const { orphans } = former
   for (const admission of orphans) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
   if (orphans.length > 0)
     logger.warn({ calls: orphans.length }, 'calls of a former life had no end; they are settled at their bound')
+  await writer.flush()
+  const money = await openMoney({
+    log,
+    partition: options.at.partition,
+    life,
+    nextLife: options.nextLife,
+    owners: options.ledgerOwners,
+    termMs: config.leases.termMs,
+    former: former.calls,
+    eventsEnd: (await log.bounds(options.at)).end,
+    logger,
+  })
 
   const peers =
     options.peers === true
@@ -103,7 +137,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           log: options.shared,
           source: `/sluice/${life.producer}`,
           memory,
-          idleMs: idleTimeoutMs,
+          idleMs: rememberedMs,
           logger,
         })
       : noPeers
@@ -112,7 +146,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     ...(options.keysFile === undefined ? {} : { file: options.keysFile }),
     onFault: error => logger.warn({ err: error }, 'what is known of keys could not be kept'),
   })
+  const control = followControl({
+    log: options.shared,
+    listeners: [killswitch.hear, record => record.about === 'money' && money.hear(record.decision)],
+    remembered: killswitch.remembered,
+  })
   await keys.known
+  await control.known
   const identities = openIdentities([inForce.listed, inForce.withoutRemoved(keys)])
   forget = identities.forget
   const inFlight = { count: 0, draining: false }
@@ -120,6 +160,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     policies: inForce.policies,
     identities,
     runs,
+    killswitch,
     peers,
     get payloads() {
       return inForce.payloads()
@@ -130,6 +171,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     forward: openForwarding(),
     bodies: openBodyReader({ maxBytes: config.limits.bodyBytes, idleMs: config.limits.bodyIdleTimeoutMs }),
     prices: openPrices(),
+    money,
     metrics: openMetrics({
       inFlight: () => inFlight.count,
       written: recorder.written,
@@ -141,15 +183,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     inFlight,
     open,
   }
+  const told = tellStops({ recorder, runs, metrics: pipeline.metrics })
 
-  const marks = memoryMarks(log, options.at, idleTimeoutMs)
+  const marks = memoryMarks(log, options.at, rememberedMs)
   const marking = setInterval(() => {
     marks
       .move(open.oldest(), Date.now())
       .catch(error => logger.warn({ err: error }, 'the mark of what to remember could not be moved'))
   }, markEveryMs)
   const ending = setInterval(() => {
-    for (const run of pipeline.runs.idle()) for (const fact of endOf(run)) recorder.tell(fact, run.rootId)
+    for (const run of runs.idle(run => killswitch.stopOf(run.scopes)?.stop.type === 'pause'))
+      for (const fact of endOf(run, killswitch.stopOf(run.scopes))) recorder.tell(fact, run.rootId)
   }, endEveryMs)
 
   const app = listener(config, pipeline, inForce.live, logger, options)
@@ -162,7 +206,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
-    broken: Promise.all([keys.ended, inForce.live.ended]).then(() => new Promise<never>(() => {})),
+    broken: Promise.all([keys.ended, control.ended, inForce.live.ended]).then(() => new Promise<never>(() => {})),
     async close(drainMs = 8_000) {
       inFlight.draining = true
       const deadline = performance.now() + drainMs
@@ -171,11 +215,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await app.close()
       clearInterval(marking)
       clearInterval(ending)
+      await control.close()
       await keys.close()
       await inForce.live.close()
       await peers.close()
       pipeline.bodies.close()
       await network.close()
+      await money.close()
       await recorder.close()
     },
   }
@@ -188,13 +234,13 @@ function numbered(name: string): () => string {
 }
 
 /** A run that nobody goes on with has ended, and what it waits for will not come. */
-function endOf(run: Run): readonly Fact[] {
-  if (run.about === null) return []
-  const { step, request_id, ...work } = run.about
-  return [
-    ...unansweredFacts(run.calls, Date.now()),
-    { type: 'run.finished', ...work, reason: 'idle', actor: 'gateway' },
-  ]
+function endOf(run: Run, stopped: Standing | null): readonly Fact[] {
+  const work = workOfRun(run)
+  if (work === null) return []
+  const unanswered = unansweredFacts(run.calls, Date.now())
+  // One that was killed stays so.
+  if (stopped?.stop.type === 'kill') return unanswered
+  return [...unanswered, { type: 'run.finished', ...work, reason: 'idle', actor: 'gateway' }]
 }
 
 function listener(

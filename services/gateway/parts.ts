@@ -1,7 +1,9 @@
 import type { BodyReader } from './caller.ts'
 import type { openForwarding } from './forward.ts'
 import type { Identities } from './identity.ts'
+import type { Killswitch } from './killswitch.ts'
 import type { Metrics } from './metrics.ts'
+import type { Money } from './money.ts'
 import type { OpenCalls } from './open-calls.ts'
 import type { Peers } from './peers.ts'
 import type { Policies } from './policies.ts'
@@ -17,12 +19,14 @@ export type Pipeline = {
   readonly policies: () => Policies
   readonly identities: Identities
   readonly runs: Runs
+  readonly killswitch: Killswitch
   readonly peers: Peers
   readonly queued: Queued
   readonly recorder: Recorder
   readonly forward: ReturnType<typeof openForwarding>
   readonly bodies: BodyReader
   readonly prices: Prices
+  readonly money: Pick<Money, 'tolls' | 'till'>
   readonly metrics: Metrics
   readonly limits: { readonly bodyBytes: number; readonly bodyIdleTimeoutMs: number; readonly callsInFlight: number }
   readonly payloads: Payloads

@@ -2,20 +2,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { continued, type Fact } from '../../schemas/events.ts'
 import { told } from '../core/lineage.ts'
 import { Fault } from '../io/fault.ts'
-import { type Call, fileCall, runStarted } from './call.ts'
+import { afford } from './afford.ts'
+import { type Call, fileCall } from './call.ts'
 import { type Caller, HttpCaller } from './caller.ts'
 import { conclude } from './conclude.ts'
 import { type Door, doorOf } from './door.ts'
+import type { Hold } from './hold.ts'
 import type { Identity } from './identity.ts'
 import { scopeOf } from './memory.ts'
-import { outgoing } from './outgoing.ts'
+import { outgoing, ownHeaders } from './outgoing.ts'
 import type { Pipeline } from './parts.ts'
 import type { Plan, Policies } from './policies.ts'
 import type { Ask, Protocol, Refusal } from './protocols/protocol.ts'
 import { historyIn } from './protocols/turns.ts'
 import { readJson } from './read.ts'
 import { refusals } from './refusals.ts'
-import { refuse } from './refuse.ts'
+import { refusalAnswer, refuse } from './refuse.ts'
+import { cappedRuns, runRefusal, watch } from './run-admission.ts'
+import { startsDue } from './run-facts.ts'
 import type { Told } from './runs.ts'
 import { returnedFacts } from './tools.ts'
 
@@ -94,20 +98,44 @@ async function serveRead(
   if (pipeline.peers.any) await knownElsewhere(pipeline, lineage)
   const found = pipeline.runs.of(lineage)
   const plan = planOf(pipeline, policies, door, ask, who)
-  const refusal = policyRefusal(policies, plan, ask, who, protocol)
+  const wish = {
+    requestId: context.requestId,
+    operation: ask.operation ?? route.operation,
+    ask,
+    body,
+  }
+  const team = policies.teamOf(who.agent)
+  const place = { run: found.run, agent: who.agent, team, model: ask.model }
+  const path = {
+    runs: cappedRuns(pipeline, policies, found.run),
+    agent: who.agent,
+    above: policies.above(who.agent),
+  }
+  const denied = runRefusal(pipeline, policies, place) ?? policyRefusal(policies, plan, ask, who, protocol)
+  if (denied === null) watch(pipeline, caller, place)
+  const asked = denied === null && plan !== null ? afford(pipeline, plan, { ...wish, path, isNew: found.opened }) : null
+  const afforded = asked === null ? null : await asked
+  const unaffordable = denied ?? (afforded !== null && 'code' in afforded ? afforded : null)
+  // While it waited for money, others of its run may have made the last steps, or it was stopped.
+  const overtaken = asked === null || unaffordable !== null ? null : runRefusal(pipeline, policies, place)
+  if (overtaken !== null) pipeline.money.till.settle(context.requestId, 0, null)
+  const refusal = unaffordable ?? overtaken
   const call = fileCall(door, ask, body, who, headers, lineage, found, {
     ...context,
     // A refused request is no step: steps are what the run did.
     step: refusal === null ? ++found.run.steps : null,
-    team: policies.teamOf(who.agent),
+    team,
     policyVersion: policies.version,
   })
   if (refusal !== null || plan === null)
     return no(refusal ?? refusals.unknownModel('', protocol.name), protocol, { who, door, call })
+  const paid = afforded !== null && 'hold' in afforded ? afforded : null
 
-  if (found.opened) pipeline.recorder.tell(runStarted(call), call.base.root_run_id)
-  const admitted = await pipeline.recorder.try(admission(call), call.base.root_run_id)
-  if (admitted instanceof Fault) return no(refusals.logUnavailable(), protocol, { who, door, call })
+  for (const start of startsDue(pipeline.runs, found.run, call.work, policies.runs.budgets))
+    pipeline.recorder.tell(start, call.base.root_run_id)
+  const recorded = pipeline.recorder.try(admission(call, paid?.hold ?? null), call.base.root_run_id)
+  const [admitted, written] = paid === null ? [await recorded, true] : await Promise.all([recorded, paid.written])
+  if (admitted instanceof Fault || !written) return neverMade(pipeline, caller, call, admitted)
 
   pipeline.open.begin(admitted.offset)
   pipeline.runs.begun(found.run, call.work)
@@ -162,12 +190,45 @@ function resultsIn(pipeline: Pipeline, call: Call): readonly Fact[] {
   return returnedFacts(run.calls, history, from, Date.now(), pipeline.payloads)
 }
 
-/** Reading a body byte for byte costs at most a token a byte; 2,048 more for what providers add around a prompt. */
-const admission = ({ opening, body, ask }: Call) =>
-  continued('admission.granted', opening, {
-    bound_input_tokens: body.length + 2048,
-    bound_output_tokens: ask.maxTokens === null ? undefined : ask.maxTokens * ask.choices,
-  })
+const admission = ({ opening, body, ask }: Call, hold: Hold | null) =>
+  hold === null
+    ? continued('admission.granted', opening, {
+        bound_input_tokens: body.length + 2_048,
+        bound_output_tokens: ask.maxTokens === null ? undefined : ask.maxTokens * ask.choices,
+      })
+    : continued('admission.granted', opening, {
+        bound_input_tokens: hold.inputTokens,
+        bound_output_tokens: hold.outputTokens,
+        bound_nano_usd: hold.costNanoUsd ?? undefined,
+        data: { nodes: hold.tolls.map(toll => toll.node) },
+      })
+
+/** Admitted, but not to be proved after a crash: so its provider is not called. */
+function neverMade(
+  pipeline: Pipeline,
+  caller: Caller,
+  call: Call,
+  admitted: { readonly offset: number } | Fault,
+): void {
+  const refusal = refusals.logUnavailable()
+  pipeline.money.till.settle(call.requestId, 0, null)
+  if (!(admitted instanceof Fault)) {
+    pipeline.recorder.tell(
+      continued('llm.completed', call.opening, {
+        outcome: 'blocked',
+        reason: refusal.code,
+        http_status: refusal.status,
+        error_type: refusal.code,
+        attempts: 0,
+        cost_nano_usd: 0,
+        latency_ms: Math.round((performance.now() - call.arrivedAt) * 1000) / 1000,
+      }),
+      call.base.root_run_id,
+    )
+  }
+  pipeline.metrics.refused(refusal.code, call.base.agent)
+  refusalAnswer(caller, call.door.protocol, refusal, ownHeaders(call))
+}
 
 const answerHeaders = (requestId: string) => ['content-type', 'application/json', 'x-sluice-request-id', requestId]
 

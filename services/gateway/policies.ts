@@ -15,6 +15,8 @@ export type Policies = {
   readonly breakers: Breakers
   /** Who may spend what. */
   readonly caps: Caps
+  /** What becomes of a call under a cap whose price nobody knows. */
+  readonly unpriced: Policy['unpriced']
   readonly provider: (name: string) => Provider | undefined
   /** Where a call of this protocol for this model can go; null where nobody knows the model. */
   readonly plan: (protocol: ProtocolName, model: string | null) => Plan | null

@@ -1,6 +1,7 @@
 import type { AdmissionGranted } from '../../schemas/admission.ts'
 import { decodeRaw, type Event } from '../../schemas/events.ts'
 import type { EventLog, LogRecord, Partition } from '../io/log/port.ts'
+import type { FormerCall } from './last-words.ts'
 import { type Memory, memoryGroup, remember } from './memory.ts'
 
 /**
@@ -9,17 +10,23 @@ import { type Memory, memoryGroup, remember } from './memory.ts'
  */
 export type Admission = AdmissionGranted & { readonly time: number }
 
+export type Former = {
+  /** Calls that never ended. */
+  readonly orphans: readonly Admission[]
+  /** Calls for which money was held, as far back as was read. */
+  readonly calls: readonly FormerCall[]
+}
+
+type Held = { readonly nodes: readonly string[]; readonly bound: number }
+
 /** Some seconds of reading at a start, whatever the traffic was; what stands before is forgotten. */
 const maxRecords = 200_000
 
-export async function takeOver(
-  log: EventLog,
-  at: Partition,
-  memory: Memory,
-  sinceMs: number,
-): Promise<readonly Admission[]> {
+export async function takeOver(log: EventLog, at: Partition, memory: Memory, sinceMs: number): Promise<Former> {
   const open = new Map<string, Admission>()
-  if (!(await log.partitions(at.topic)).includes(at.partition)) return []
+  const held = new Map<string, Held>()
+  const calls: FormerCall[] = []
+  if (!(await log.partitions(at.topic)).includes(at.partition)) return { orphans: [], calls }
   const { earliest, end } = await log.bounds(at)
   const mark = (await log.committed(memoryGroup, at))?.offset ?? earliest
   const offset = Math.max(earliest, Math.min(mark, end), end - maxRecords)
@@ -27,18 +34,26 @@ export async function takeOver(
     from: [{ ...at, offset }],
     partitions: [at.partition],
     onBatch(batch) {
-      for (const record of batch.records) fold(read(record))
+      for (const record of batch.records) fold(read(record), record.offset)
     },
   })
   follower.ended.catch(() => {}) // told by `caughtUp`
   await follower.caughtUp
   await follower.close()
-  return [...open.values()]
+  for (const { nodes, bound } of held.values()) calls.push({ nodes, costNanoUsd: bound, endedAt: null })
+  return { orphans: [...open.values()], calls }
 
-  function fold(event: Event): void {
+  function fold(event: Event, offset: number): void {
     const requestId = event.request_id ?? ''
-    if (event.type === 'admission.granted') open.set(requestId, event)
-    else if (event.type === 'llm.completed' || event.type === 'llm.queued') open.delete(requestId)
+    if (event.type === 'admission.granted') {
+      open.set(requestId, event)
+      if (event.data !== undefined) held.set(requestId, { nodes: event.data.nodes, bound: event.bound_nano_usd ?? 0 })
+    } else if (event.type === 'llm.completed') {
+      open.delete(requestId)
+      const hold = held.get(requestId)
+      if (hold !== undefined) calls.push({ nodes: hold.nodes, costNanoUsd: event.cost_nano_usd ?? 0, endedAt: offset })
+      held.delete(requestId)
+    } else if (event.type === 'llm.queued') open.delete(requestId)
     remember(memory, event, true, sinceMs)
   }
 }
@@ -48,7 +63,7 @@ const read = (record: LogRecord): Event => decodeRaw(record) as Event
 
 /** A crash's calls, ended: nobody knows what the provider made of them, so their use is bounded by what they asked for. */
 export function crashed(admission: Admission, now: number) {
-  const { type, bound_input_tokens, bound_output_tokens, bound_nano_usd, time, ...base } = admission
+  const { type, bound_input_tokens, bound_output_tokens, bound_nano_usd, data, time, ...base } = admission
   const { id, source, ...call } = base as typeof base & { id?: string; source?: string } // the rest of its envelope
   return {
     type: 'llm.completed' as const,
@@ -61,6 +76,8 @@ export function crashed(admission: Admission, now: number) {
       ? {}
       : { input_tokens: Math.max(0, Math.ceil((bound_input_tokens - 2048) / 4)) }),
     ...(bound_output_tokens === undefined ? {} : { output_tokens: bound_output_tokens }),
+    // What was held for it is spent, as far as anybody knows.
+    ...(data === undefined ? {} : { cost_nano_usd: bound_nano_usd ?? 0, price_version: 'bound' }),
     latency_ms: Math.max(0, now - time),
   }
 }

@@ -1,4 +1,7 @@
+import type { Breach } from '../core/run-limits.ts'
+import type { Standing } from '../core/stops.ts'
 import type { Refusal } from './protocols/protocol.ts'
+import { stoppedRefusal } from './stopped-refusal.ts'
 
 /** Every refusal and fault that a client can be told, with its code and status, in one place. */
 export const refusals = {
@@ -54,6 +57,56 @@ export const refusals = {
     message: 'This gateway is shutting down.',
     retryAfterMs: 1_000,
   }),
+  /** `standing`: how the node stood when its owner last said so; money in nano-dollars, `resetsAt` in Unix ms. */
+  budgetExceeded: (standing: {
+    readonly scope: string
+    readonly limitNanoUsd: number
+    readonly spentNanoUsd: number
+    readonly askedNanoUsd: number
+    readonly resetsAt: number | null
+  }): Refusal => ({
+    code: 'budget_exceeded',
+    status: 402,
+    message: `The budget of ${standing.scope} has no room for this call: it asks for up to ${inUsd(standing.askedNanoUsd)}, and ${inUsd(standing.spentNanoUsd)} of ${inUsd(standing.limitNanoUsd)} are spent.`,
+    facts: {
+      scope: standing.scope,
+      limit_nano_usd: standing.limitNanoUsd,
+      spent_nano_usd: standing.spentNanoUsd,
+      asked_nano_usd: standing.askedNanoUsd,
+      resets_at: standing.resetsAt === null ? null : new Date(standing.resetsAt).toISOString(),
+    },
+  }),
+  budgetContended: (retryAfterMs: number): Refusal => ({
+    code: 'budget_contended',
+    status: 429,
+    message: 'Calls in flight hold what is left of the budget; some of it will be free again when they have ended.',
+    retryAfterMs,
+  }),
+  unpriced: (model: string): Refusal => ({
+    code: 'model_not_allowed',
+    status: 403,
+    message: `Nobody knows a price for the model ${JSON.stringify(model.slice(0, 200))}, and the policy refuses such calls under a budget.`,
+  }),
+  /** `runId`: the run that called; what is stopped may stand above it. */
+  stopped: (standing: Standing, runId: string, now: number): Refusal => stoppedRefusal(standing, runId, now),
+  /** A limit of the run, or of one above it. */
+  limit: (breach: Breach, runId: string): Refusal => ({
+    code: breach.code,
+    status: 403,
+    message: `${breachSaid[breach.code](breach.limit)}${breach.runId === runId ? '' : `, by the terms of the run ${breach.runId} above it`}.`,
+    facts: { scope: `run:${breach.runId}`, limit: breach.limit },
+  }),
+  notYours: (runId: string): Refusal => ({
+    code: 'not_found',
+    status: 404,
+    message: `There is no run ${JSON.stringify(runId.slice(0, 200))} of yours.`,
+  }),
+  notAllowed: (message: string): Refusal => ({ code: 'not_allowed', status: 403, message }),
+  delegationNotAllowed: (agent: string, to: string): Refusal => ({
+    code: 'delegation_not_allowed',
+    status: 403,
+    message: `The agent ${agent} may not delegate to ${JSON.stringify(to.slice(0, 200))}.`,
+  }),
   logUnavailable: (): Refusal => ({
     code: 'log_unavailable',
     status: 503,
@@ -77,3 +130,13 @@ export const refusals = {
     message: "The provider's answer broke off.",
   }),
 } as const
+
+/** Nano-dollars as people read them. */
+const inUsd = (nano: number): string => `$${(nano / 1e9).toFixed(9).replace(/0{1,7}$/, '')}`
+
+const breachSaid: Readonly<Record<Breach['code'], (limit: number) => string>> = {
+  max_steps_exceeded: limit => `The run has made the ${limit} model calls that it may make`,
+  max_depth_exceeded: limit => `A run may stand at most ${limit} below the root of its tree`,
+  max_children_exceeded: limit => `The run above this one has spawned the ${limit} runs that it may spawn`,
+  run_expired: limit => `The run has lasted the ${limit} ms that it may last`,
+}

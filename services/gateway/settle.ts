@@ -12,7 +12,7 @@ export type Settled = {
 }
 
 /** Operations whose answers are generated text, so that output tokens which nobody told must be estimated. */
-const generating = new Set(['chat', 'generate_content', 'text_completion'])
+export const generating: ReadonlySet<string> = new Set(['chat', 'generate_content', 'text_completion'])
 
 export function settle(
   last: Try,
@@ -24,6 +24,8 @@ export function settle(
     case 'left':
       // What the provider made before it was hung up on is billed, seen or not.
       return ended('cancelled', 'client_left', null, null, unseen(call))
+    case 'stopped':
+      return ended('killed', 'run_killed', null, null, last.sent ? unseen(call) : {})
     case 'whole':
       return whole(last.status, last.reading, call)
     case 'streamed':
@@ -44,10 +46,13 @@ function whole(status: number, reading: Reading, call: Call): Settled {
   return ended('success', null, null, reading, usageOf(reading, call))
 }
 
-function streamed(how: 'complete' | 'broken' | 'left', fault: string | null, reading: Reading, call: Call): Settled {
+type How = 'complete' | 'broken' | 'left' | 'stopped'
+
+function streamed(how: How, fault: string | null, reading: Reading, call: Call): Settled {
   const usage = usageOf(reading, call)
   const errorType = reading.error?.type ?? null
   if (how === 'left') return ended('cancelled', 'client_left', null, reading, usage)
+  if (how === 'stopped') return ended('killed', 'run_killed', null, reading, usage)
   if (how === 'broken') return ended('error', fault ?? 'upstream_reset', errorType ?? fault, reading, usage)
   if (reading.error !== null) return ended('error', 'error_in_stream', errorType, reading, usage)
   if (!reading.complete) return ended('error', 'incomplete_answer', 'incomplete_answer', reading, usage)

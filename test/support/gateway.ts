@@ -64,6 +64,8 @@ export async function startTestGateway(t: TestContext, options: GatewayTestOptio
     shared: log,
     adminToken,
     life: nextLife(dataDir, 'gateway', 0),
+    nextLife: () => nextLife(dataDir, 'gateway', 0),
+    ledgerOwners: 1,
     logger: loggerInto(options.logged),
   })
   let closed = false

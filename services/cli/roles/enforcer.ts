@@ -1,7 +1,33 @@
+import { startEnforcer } from '../../enforcer/enforcer.ts'
+import { loadConfig } from '../../io/config.ts'
+import { nextLife } from '../../io/epoch.ts'
+import { ensureTopics, openSharedLog } from '../open-log.ts'
 import type { StartRole } from './role.ts'
 
-/**
- * No rule is decided beyond a single gateway yet, so there is nothing to read and nothing to write. The role has its name
- * and its process already, for operators name it in their commands.
- */
-export const start: StartRole = async () => ({ close: async () => {} })
+/** Clocks of two machines run alike within this much of a term, and a beat may be read late. */
+const marginMs = 5_000
+
+export const start: StartRole = async ({ settings, env, slot, logger }) => {
+  const config = loadConfig(settings, env)
+  const life = nextLife(settings.dataDir, 'enforcer', slot)
+  const log = await openSharedLog(settings, life.producer, logger)
+  await ensureTopics(log, logger)
+  const enforcer = await startEnforcer({
+    log,
+    life,
+    caps: () => config,
+    settings: { termMs: config.leases.termMs, marginMs, keepsLease: false },
+    owners: settings.kafka === null ? 'one' : 'one for each partition',
+    logger,
+  })
+  // What it does not know it must not decide: the crash is the supervisor's to see.
+  enforcer.ended.catch(error => {
+    throw error
+  })
+  return {
+    async close() {
+      await enforcer.close()
+      await log.close()
+    },
+  }
+}

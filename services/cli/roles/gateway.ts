@@ -46,7 +46,10 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
 
   const known = (what: string) => path.join(settings.dataDir, 'known', `${what}-${slot}.json`)
   const at: Partition = { topic: topics.events.name, partition: slot }
-  const forwarders = spooled ? await shipping(log, at, shared, settings.workers, logger) : []
+  const own = [topics.events, topics.ledger].map(({ name: topic }): Partition => ({ topic, partition: slot }))
+  const forwarders = spooled
+    ? (await Promise.all(own.map(at => shipping(log, at, shared, settings.workers, logger)))).flat()
+    : []
   const gateway = await startGateway({
     config,
     own: config => withQuickstart(config, credentials),
@@ -56,6 +59,8 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     log,
     at,
     life,
+    nextLife: () => nextLife(settings.dataDir, 'gateway', slot),
+    ledgerOwners: spooled ? topics.ledger.partitions : 1,
     shared,
     ...(spooled ? { keysFile: known('keys'), policyFile: known('policy') } : {}),
     adminToken: credentials.adminToken.reveal(),
@@ -69,7 +74,7 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     facts: { listening: `${settings.host}:${gateway.port}` },
     async close() {
       await gateway.close(spooled ? drainMs - shipMs : drainMs)
-      if (spooled) await shipped(log, at)
+      if (spooled) await Promise.all(own.map(at => shipped(log, at)))
       // All that was promised is on this disk by now: a Kafka that is away is not waited for.
       const rest = [
         ...forwarders.map(forwarder => forwarder.close()),

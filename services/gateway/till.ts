@@ -1,0 +1,238 @@
+import type { MoneyDecision } from '../../schemas/control.ts'
+import type { LedgerMessage, Life } from '../../schemas/ledger.ts'
+import {
+  type Admission,
+  admit,
+  hear,
+  mayStillSpend,
+  type Outgoing,
+  outgoing,
+  retire,
+  settle,
+  wake,
+} from '../core/lease.ts'
+import { isTight, openPurse, type Pocket, type Purse, type PurseSettings, type Toll } from '../core/purse.ts'
+import type { Recorder } from './recorder.ts'
+
+/**
+ * Where the money of calls is held and settled: the gateway's purse, with the log it speaks to. A hold is on this disk
+ * before its provider is called; settlements go along with the next word, at most some milliseconds later.
+ */
+export type Till = {
+  /** Takes the holds of a call, if need be after a wait for others to settle. */
+  admit(call: string, tolls: readonly Toll[]): Promise<Taken>
+  /**
+   * Once for each call admitted, with what it came to; `offset`: where its end stands among this gateway's events. Gives
+   * what was held for it, null where nothing was.
+   */
+  settle(call: string, costNanoUsd: number, offset: number | null): number | null
+  /** The next records of control, in their order. */
+  hear(decisions: readonly MoneyDecision[]): void
+  /** Says again how each node stands; resolves when that is on disk. Nothing said before is needed any more. */
+  restate(): Promise<void>
+  readonly figures: () => TillFigures
+  close(): Promise<void>
+}
+
+/** An admitted call may go once `written` is there: false where the hold could not be written in time. */
+export type Taken =
+  | { readonly verdict: 'admit'; readonly written: Promise<boolean> }
+  | Exclude<Admission, { readonly verdict: 'admit' | 'wait' }>
+
+export type TillFigures = {
+  /** Calls that wait for money, and calls that hold some. */
+  readonly waiting: number
+  readonly holding: number
+  readonly heldNanoUsd: number
+  readonly leasedNanoUsd: number
+  readonly boundViolations: number
+}
+
+const limits = {
+  /** Settlements of so long go as one report; nobody waits for them. */
+  soonMs: 50,
+  /** A call that waits is looked at so often, for its patience may end with nobody saying anything. */
+  lookMs: 100,
+  /** Beats, windows that closed, asks that were lost. */
+  tickMs: 1_000,
+  /** A disk that has not taken a hold by then takes calls no better. */
+  writtenMs: 2_000,
+  /** A call admitted a moment before its window closed may still be settled in it. */
+  closedForMs: 120_000,
+}
+
+export function openTill(options: {
+  readonly life: Life
+  readonly recorder: Recorder<LedgerMessage>
+  /** Of the ledger: one for each owner. */
+  readonly partitions: readonly number[]
+  /** A key that the log puts into this partition; null where the node's scope is the key. */
+  readonly keyOf: (partition: number, node: string | null) => string
+  readonly settings: PurseSettings
+  /** Where this gateway's own events ended when its life began. */
+  readonly eventsEnd: number
+  /** After its epoch was ended a gateway that goes on needs a new one. */
+  readonly nextLife: () => Life
+  readonly now?: () => number
+  readonly wallNow?: () => number
+}): Till {
+  const { recorder, partitions, keyOf, settings } = options
+  const now = options.now ?? (() => performance.now())
+  const wallNow = options.wallNow ?? Date.now
+  let purse = openPurse(options.life, settings)
+  /** Epochs that were ended with calls under way: they still have to tell what these came to. */
+  let former: Purse[] = []
+  const waiting = new Map<string, (answer: Admission) => void>()
+  let settledBefore = options.eventsEnd
+  let violations = 0
+
+  let flushing: Promise<void> | null = null
+  let later: NodeJS.Timeout | null = null
+  let looking: NodeJS.Timeout | null = null
+  /** What the log has not taken yet, by when it was said, and who waits for all up to then. */
+  let said = 0
+  const unwritten = new Set<number>()
+  let listeners: { readonly upTo: number; readonly tell: () => void }[] = []
+
+  const tell = ({ partition, message }: Outgoing): void => {
+    const isReport = message.type === 'lease.settled' || message.type === 'lease.returned'
+    const mine = ++said
+    unwritten.add(mine)
+    recorder.tell(
+      isReport ? { ...message, events_offset: settledBefore } : message,
+      keyOf(partition, 'node' in message ? message.node : null),
+      () => {
+        unwritten.delete(mine)
+        const [oldest = Number.POSITIVE_INFINITY] = unwritten
+        for (const listener of listeners) if (listener.upTo < oldest) listener.tell()
+        listeners = listeners.filter(listener => listener.upTo >= oldest)
+      },
+    )
+  }
+
+  /** Says what there is to say; resolves when all that was ever said is on disk. */
+  const speak = (): Promise<void> => {
+    if (later !== null) clearTimeout(later)
+    later = null
+    for (const each of [purse, ...former])
+      for (const message of outgoing(each, each.ended ? [] : partitions, now())) tell(message)
+    if (unwritten.size === 0) return Promise.resolve()
+    return new Promise(resolve => listeners.push({ upTo: said, tell: resolve }))
+  }
+  /** Calls that were read in the same turn speak together. */
+  const flush = (): Promise<void> => {
+    flushing ??= new Promise(resolve =>
+      setImmediate(() => {
+        flushing = null
+        speak().then(resolve)
+      }),
+    )
+    return flushing
+  }
+  const flushSoon = (tolls: readonly Toll[] = []): void => {
+    if (purse.waiting.size > 0 || isTight(purse, tolls, now())) void flush()
+    else later ??= setTimeout(() => void speak(), limits.soonMs)
+  }
+
+  const written = async (call: string, tolls: readonly Toll[]): Promise<boolean> => {
+    const late = Symbol('late')
+    const patience = Promise.withResolvers<typeof late>()
+    const timer = setTimeout(() => patience.resolve(late), limits.writtenMs)
+    const first = await Promise.race([flush(), patience.promise])
+    clearTimeout(timer)
+    const holder = purseOf(call)
+    if (first !== late && holder !== null && mayStillSpend(holder, tolls, now())) return true
+    if (holder !== null) settle(holder, call, 0)
+    return false
+  }
+  const purseOf = (call: string): Purse | null => [purse, ...former].find(each => each.calls.has(call)) ?? null
+
+  const answerWaiting = (): void => {
+    for (const [call, answer] of wake(purse, now())) {
+      waiting.get(call)?.(answer)
+      waiting.delete(call)
+    }
+    if (waiting.size > 0) looking ??= setTimeout(look, limits.lookMs)
+  }
+  const look = (): void => {
+    looking = null
+    answerWaiting()
+    void flush()
+  }
+
+  const tick = setInterval(() => {
+    const isOver = ({ closesAt }: Pocket) => closesAt !== null && wallNow() > closesAt + limits.closedForMs
+    for (const last of retire(purse, isOver)) tell(last)
+    former = former.filter(each => each.calls.size > 0 || each.dirty.size > 0)
+    void speak()
+  }, limits.tickMs)
+  void speak() // the first beat: nothing is spent before it is acknowledged
+
+  return {
+    async admit(call, tolls) {
+      const first = admit(purse, call, tolls, now())
+      if (first.verdict === 'admit') return { verdict: 'admit', written: written(call, tolls) }
+      if (first.verdict !== 'wait') return first
+      void flush()
+      looking ??= setTimeout(look, limits.lookMs)
+      const answer = await new Promise<Admission>(resolve => waiting.set(call, resolve))
+      if (answer.verdict === 'wait') throw new Error('a wait was answered with a wait')
+      return answer.verdict === 'admit' ? { verdict: 'admit', written: written(call, tolls) } : answer
+    },
+
+    settle(call, costNanoUsd, offset) {
+      if (offset !== null) settledBefore = Math.max(settledBefore, offset + 1)
+      const holder = purseOf(call)
+      const tolls = holder?.calls.get(call)
+      if (holder === null || tolls === undefined) return null
+      const held = Math.min(...tolls.map(toll => toll.holdNanoUsd))
+      if (costNanoUsd > held) violations += 1
+      settle(holder, call, costNanoUsd)
+      answerWaiting()
+      flushSoon(tolls)
+      return held
+    },
+
+    hear(decisions) {
+      for (const decision of decisions) for (const each of [purse, ...former]) hear(each, decision, now())
+      if (purse.ended) {
+        former.push(purse)
+        // What waits goes on waiting in the new epoch.
+        const calls = [...purse.waiting]
+        purse = openPurse(options.nextLife(), settings)
+        for (const [call, { tolls }] of calls) admit(purse, call, tolls, now())
+      }
+      answerWaiting()
+      if (purse.dirty.size > 0) flushSoon()
+    },
+
+    restate() {
+      for (const each of [purse, ...former])
+        for (const pocket of each.pockets.values()) {
+          pocket.isReported = false
+          each.dirty.add(pocket)
+        }
+      return speak()
+    },
+
+    figures() {
+      const pockets = [...purse.pockets.values()]
+      const sum = (of: (pocket: Pocket) => number) => pockets.reduce((all, pocket) => all + of(pocket), 0)
+      return {
+        waiting: purse.waiting.size,
+        holding: purse.calls.size,
+        heldNanoUsd: sum(pocket => pocket.held),
+        leasedNanoUsd: sum(pocket => pocket.granted - pocket.returned - (pocket.spent - pocket.beyond)),
+        boundViolations: violations,
+      }
+    },
+
+    async close() {
+      clearInterval(tick)
+      if (looking !== null) clearTimeout(looking)
+      if (later !== null) clearTimeout(later)
+      for (const each of [purse, ...former]) for (const last of retire(each, () => true)) tell(last)
+      await recorder.close()
+    },
+  }
+}
