@@ -44,7 +44,7 @@ const figureOf = (dialect: string, live: number, filed: Filed): Figure => {
   const { messages, filingUs, newBytesUs, parsingUs, newBytes, bodyBytes } = filed
   const news = rounded(newBytesUs)
   return {
-    name: `${dialect}, ${messages} of ${live.toLocaleString('en-GB')}`,
+    name: `${dialect}: ${messages} messages, ${live.toLocaleString('en-GB')} runs`,
     value: filingUs,
     unit: 'µs/request',
     goal: { text: `≤ ${addedUs} + ${news} µs`, met: filingUs <= addedUs + newBytesUs },
