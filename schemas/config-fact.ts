@@ -10,7 +10,7 @@ import { z } from 'zod'
 const number = z.number().int().positive()
 /** The first twelve hex digits of a SHA-256. */
 const version = z.string().regex(/^[0-9a-f]{12}$/)
-/** `agent:researcher`, `team:research`, `org`, `runs`, `breakers`, `routes`, `guardrails`, `payloads` */
+/** `agent:researcher`, `team:research`, `org`, `runs`, `breakers`, `routes`, `guardrails`, `payloads`, `unpriced` */
 const object = z.string().min(1).max(200)
 
 export const policyDefined = z.object({

@@ -10,7 +10,7 @@ import { versionOf } from './policy-version.ts'
 export type PolicyObjects = ReadonlyMap<string, unknown>
 
 /** An object by itself, and tables whose entries are objects by name. */
-const singles = ['org', 'runs', 'breakers', 'routes', 'guardrails', 'payloads'] as const
+const singles = ['org', 'runs', 'breakers', 'routes', 'guardrails', 'payloads', 'unpriced'] as const
 const tables = { agent: 'agents', team: 'teams' } as const
 type Single = (typeof singles)[number]
 type Table = (typeof tables)[keyof typeof tables]
@@ -58,7 +58,15 @@ export function partOf(id: string, value: unknown): PolicyPart {
     : unreadable(read.error)
 }
 
-const sections = policy.pick({ org: true, runs: true, breakers: true, routes: true, guardrails: true, payloads: true })
+const sections = policy.pick({
+  org: true,
+  runs: true,
+  breakers: true,
+  routes: true,
+  guardrails: true,
+  payloads: true,
+  unpriced: true,
+})
 const unreadable = (error: z.ZodError | undefined): PolicyPart => ({
   kind: 'unreadable',
   why: error === undefined ? 'its name cannot be used' : z.prettifyError(error),
