@@ -1,4 +1,4 @@
-import { type Fact, type Opening, openingOf } from '../../schemas/events.ts'
+import { type Opening, openingOf } from '../../schemas/events.ts'
 import type { LlmCall } from '../../schemas/llm.ts'
 import type { Work } from '../../schemas/work.ts'
 import type { Told } from '../core/lineage.ts'
@@ -87,10 +87,4 @@ export function fileCall(
     base,
     opening: openingOf(base),
   }
-}
-
-/** The fact that a run was seen for the first time, without what belongs to one request of it. */
-export function runStarted(call: Call): Fact {
-  const { step, request_id, ...work } = call.work
-  return { type: 'run.started', ...work }
 }

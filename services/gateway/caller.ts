@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Standing } from '../core/stops.ts'
 import type { Client, ClientListener } from './exchange.ts'
 
 /** The client at the other end of one request: what it sends, what it can be told, and whether it is still there. */
@@ -10,6 +11,10 @@ export type Caller = Client & {
   answer(status: number, headers: string[], body: Buffer): void
   /** Ends a stream that `head` began, after `last` where that is given. */
   end(last?: Buffer): void
+  /** Its run or something above it was killed: what is under way for it is ended. */
+  stop(by: Standing): void
+  /** Calls back once, when the last of the answer has gone out or the client has left. */
+  whenClosed(act: () => void): void
 }
 
 /** One object per request; whoever is trying to answer it listens. */
@@ -18,6 +23,9 @@ export class HttpCaller implements Caller {
   readonly #res: ServerResponse
   listener: ClientListener | null = null
   gone = false
+  stopped: Standing | null = null
+  #closed = false
+  #whenClosed: (() => void) | null = null
   #stalled: NodeJS.Timeout | null = null
 
   constructor(req: IncomingMessage, res: ServerResponse) {
@@ -25,6 +33,8 @@ export class HttpCaller implements Caller {
     this.#res = res
     res.on('close', () => {
       this.#reading()
+      this.#closed = true
+      this.#whenClosed?.()
       if (res.writableFinished) return
       this.gone = true
       this.listener?.left()
@@ -64,6 +74,17 @@ export class HttpCaller implements Caller {
   #reading(): void {
     if (this.#stalled !== null) clearTimeout(this.#stalled)
     this.#stalled = null
+  }
+
+  whenClosed(act: () => void): void {
+    if (this.#closed) act()
+    else this.#whenClosed = act
+  }
+
+  stop(by: Standing): void {
+    if (this.stopped !== null) return
+    this.stopped = by
+    this.listener?.stopped()
   }
 
   end(last?: Buffer): void {

@@ -1,3 +1,4 @@
+import type { Standing } from '../core/stops.ts'
 import { Fault } from '../io/fault.ts'
 import { type Decoder, decoderOf, type Encoding, encodingOf, inflated } from './decoder.ts'
 import { headerOf } from './headers.ts'
@@ -21,14 +22,16 @@ export type Try = Timing &
         readonly kind: 'streamed'
         readonly status: number
         readonly reading: Reading
-        /** `broken`: the upstream; `left`: the client. */
-        readonly how: 'complete' | 'broken' | 'left'
+        /** `broken`: the upstream; `left`: the client; `stopped`: it was killed. */
+        readonly how: 'complete' | 'broken' | 'left' | 'stopped'
         readonly fault: Fault | null
       }
     /** Nothing reached the client, so another target may be tried. */
     | { readonly kind: 'failed'; readonly fault: Fault; readonly status: number | null }
     /** The client left before anything could be passed on. */
     | { readonly kind: 'left'; readonly status: number | null }
+    /** It was killed before anything could be passed on. `sent`: whether a provider was asked. */
+    | { readonly kind: 'stopped'; readonly status: number | null; readonly sent: boolean }
   )
 
 /** Milliseconds from the start of the try. `ttftMs`: to the first chunk of a stream that carried content. */
@@ -40,11 +43,15 @@ export type ClientListener = {
   left(): void
   /** It takes more again. */
   drained(): void
+  /** Nothing more is to be done for it. Called once. */
+  stopped(): void
 }
 
 /** The client's side of a call, as one try needs it. */
 export type Client = {
   readonly gone: boolean
+  /** By whom it was killed, if it was. */
+  readonly stopped: Standing | null
   listener: ClientListener | null
   head(status: number, headers: readonly string[]): void
   /** False: wait for `drained`. */
@@ -92,6 +99,10 @@ class Attempt implements Answer, ClientListener {
 
   begin(): void {
     const { upstream, request, client } = this.#options
+    if (client.stopped !== null) {
+      this.#settle({ kind: 'stopped', ...this.#timing(), status: null, sent: false })
+      return
+    }
     this.#exchange = upstream.send(request, this)
     client.listener = this
     if (client.gone) this.left()
@@ -139,6 +150,12 @@ class Attempt implements Answer, ClientListener {
     else this.#settle({ kind: 'left', ...this.#timing(), status: this.#status })
   }
 
+  stopped(): void {
+    this.#exchange?.abort()
+    if (this.#streaming) this.#endStream('stopped', null)
+    else this.#settle({ kind: 'stopped', ...this.#timing(), status: this.#status, sent: true })
+  }
+
   drained(): void {
     if (this.#decoder === null) this.#exchange?.resume()
     else this.#decoder.resume()
@@ -182,10 +199,10 @@ class Attempt implements Answer, ClientListener {
     this.#settle({ kind: 'whole', ...this.#timing(), status: this.#status ?? 200, headers: this.#raw, body, reading })
   }
 
-  #endStream(how: 'complete' | 'broken' | 'left', fault: Fault | null): void {
+  #endStream(how: 'complete' | 'broken' | 'left' | 'stopped', fault: Fault | null): void {
     if (this.#over) return
     const { rest, reading } = this.#meter!.end(how === 'complete') // a stream has begun: there is a meter
-    if (how !== 'left') this.#pass(rest)
+    if (how === 'complete' || how === 'broken') this.#pass(rest)
     this.#settle({ kind: 'streamed', ...this.#timing(), status: this.#status ?? 200, reading, how, fault })
   }
 

@@ -44,6 +44,7 @@ export function openForwarding(options: { readonly random?: () => number; readon
     for (let at = 0; ; ) {
       const target = line[at]
       if (target === undefined) throw new Error('a plan has at least one target')
+      if (client.stopped !== null) return { last: stoppedBefore, target, attempts }
       const { sign, upstream } = target.provider
       const request = out.request(target)
       const last = await attempt({
@@ -57,7 +58,7 @@ export function openForwarding(options: { readonly random?: () => number; readon
       const failed = mayPass(last)
       note(target, !failed)
       attempts.push(attemptOf(attempts.length + 1, target, last))
-      if (!failed || client.gone) return { last, target, attempts }
+      if (!failed || client.gone || last.kind === 'stopped') return { last, target, attempts }
 
       const fallback = plan.fallback.includes(target)
       if (!fallback) left--
@@ -75,6 +76,9 @@ export function openForwarding(options: { readonly random?: () => number; readon
     }
   }
 }
+
+/** Killed while it waited: for its admission, or for another try. */
+const stoppedBefore: Try = { kind: 'stopped', status: null, sent: false, latencyMs: 0, ttfbMs: null, ttftMs: null }
 
 /** The next weighted target, or the same one again where there is no other. */
 function retryAt(line: readonly Target[], at: number, plan: Plan): number {
@@ -114,6 +118,8 @@ function errorOf(last: Try): string | undefined {
       return last.fault.code
     case 'left':
       return 'client_left'
+    case 'stopped':
+      return 'killed'
     case 'streamed':
       return last.fault instanceof Fault ? last.fault.code : last.reading.error?.type
     case 'whole':
@@ -128,11 +134,11 @@ const round = (ms: number): number => Math.round(ms * 1000) / 1000
 /** Waits, but not for a client that has left. */
 async function pause(ms: number, client: Client): Promise<void> {
   const stop = new AbortController()
-  client.listener = { left: () => stop.abort(), drained() {} }
+  client.listener = { left: () => stop.abort(), stopped: () => stop.abort(), drained() {} }
   try {
     await sleep(ms, undefined, { signal: stop.signal })
   } catch {
-    // the client has left: the caller of `pause` looks at that itself
+    // the client has left or was stopped: the caller of `pause` looks at that itself
   } finally {
     client.listener = null
   }

@@ -1,6 +1,6 @@
 import type { Event } from '../../schemas/events.ts'
-import { type Work, work } from '../../schemas/work.ts'
 import type { Queued } from './queued.ts'
+import { birthOf, limitsOf, workIn } from './run-facts.ts'
 import type { Runs } from './runs.ts'
 import type { Reports } from './told.ts'
 
@@ -8,7 +8,13 @@ import type { Reports } from './told.ts'
  * What a gateway knows of runs is a fold of events: of its own former life when it starts, and of other gateways while
  * it runs. Both come through here.
  */
-export type Memory = { readonly runs: Runs; readonly queued: Queued; readonly reports: Reports }
+export type Memory = {
+  readonly runs: Runs
+  readonly queued: Queued
+  readonly reports: Reports
+  /** Somebody asked for a stop or a resume: it is obeyed until control has the decision. */
+  readonly asked: (event: Event) => void
+}
 
 /** Under which each gateway marks, in its own partition, how far back a next life has to read. */
 export const memoryGroup = 'gateway-memory'
@@ -21,12 +27,17 @@ export const memorable: ReadonlySet<string> = new Set([
   'tool.returned',
   'agent.called',
   'agent.returned',
+  'run.started',
+  'run.continued',
+  'run.paused',
+  'run.resumed',
+  'run.killed',
   'run.finished',
   'run.expired',
 ])
 
 /** `own`: this gateway wrote it, in this life or a former one. Events older than `sinceMs` are of runs that have ended. */
-export function remember({ runs, queued, reports }: Memory, event: Event, own: boolean, sinceMs: number): void {
+export function remember({ runs, queued, reports, asked }: Memory, event: Event, own: boolean, sinceMs: number): void {
   if (event.time < sinceMs && event.type !== 'llm.queued') return
   if ('data' in event && event.data !== undefined && 'reported_id' in event.data)
     reports.first(event.agent, event.data.reported_id)
@@ -53,9 +64,24 @@ export function remember({ runs, queued, reports }: Memory, event: Event, own: b
     case 'tool.returned':
       runs.get(event.run_id)?.calls.answer({ ...callIn(event), content: '', isError: false })
       break
-    case 'run.finished':
+    case 'run.started':
+    case 'run.continued':
+      runs.born(birthOf(event, own))
+      break
+    case 'run.resumed': {
+      const run = runs.get(event.run_id)
+      if (run !== undefined && event.data?.limits !== undefined)
+        runs.limit(run, limitsOf(event.data.limits), event.data.limits_version ?? 0)
+      asked(event)
+      break
+    }
+    case 'run.paused':
+    case 'run.killed':
     case 'run.expired':
-      runs.forget(event.run_id)
+      asked(event)
+      break
+    case 'run.finished':
+      runs.forget(event.run_id, event.reason)
   }
 }
 
@@ -69,6 +95,3 @@ const callIn = (event: { readonly tool: string; readonly tool_call_id?: string |
   args: '',
   by: 'client' as const,
 })
-
-/** Takes of an event what is about its work, and nothing else. */
-const workIn = (event: Event): Work => work.parse(event)

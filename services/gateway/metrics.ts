@@ -7,6 +7,8 @@ import { counter, histogram } from './tally.ts'
 export type Metrics = {
   ended(call: Pick<LlmCall, 'protocol' | 'operation' | 'agent'>, settled: Settled, facts: EndFacts): void
   refused(code: string, agent: string | null): void
+  /** From the decision until the last call was ended, how many there were, and of what: `run`, `agent`, `team`, … */
+  killed(latencyMs: number, calls: number, kind: string): void
   text(): Promise<string>
   readonly contentType: string
 }
@@ -70,6 +72,17 @@ export function openMetrics(gauges: Gauges): Metrics {
     help: 'Successful calls for whose model there is no price.',
     labels: ['provider'],
   })
+  const kills = histogram({
+    name: 'sluice_kill_duration_seconds',
+    help: 'From the decision to kill until the last call of the killed scope was ended here.',
+    labels: ['kind'],
+    bounds: [0.001, 0.002, ...seconds],
+  })
+  const killedCalls = counter({
+    name: 'sluice_killed_calls_total',
+    help: 'Calls in flight ended by a kill.',
+    labels: ['kind'],
+  })
   const gauge = (name: string, help: string, read: () => number) =>
     new prometheus.Gauge({
       name,
@@ -102,8 +115,14 @@ export function openMetrics(gauges: Gauges): Metrics {
       else if (settled.outcome === 'success') unpriced.add(1, provider)
     },
     refused: code => refusals.add(1, code),
+    killed(latencyMs, calls, kind) {
+      kills.observe(latencyMs / 1000, kind)
+      killedCalls.add(calls, kind)
+    },
     async text() {
-      const ours = [requests, latency, ttft, refusals, tokens, cost, unpriced].map(metric => metric.text())
+      const ours = [requests, latency, ttft, refusals, tokens, cost, unpriced, kills, killedCalls].map(metric =>
+        metric.text(),
+      )
       return [await registry.metrics(), ...ours].join('\n')
     },
     contentType: registry.contentType,

@@ -2,29 +2,13 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { RunSource, Work } from '../../schemas/work.ts'
 import type { RunClaim } from '../core/lineage.ts'
+import type { RunLimits } from '../core/run-limits.ts'
 import { type Spawner, spawnerOf, withCalls } from '../core/spawn.ts'
 import { findTie, isBehind, type Knot, keyOfId, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
-import { ToolCalls } from '../core/tool-calls.ts'
 import type { History, Turn } from '../core/turn.ts'
-import type { ToolFields } from './tools.ts'
+import { adopt, type Birth, begin, newRun, type Run } from './run.ts'
 
-/** A run as this gateway knows it. `steps` counts its model calls in order of arrival. */
-export type Run = {
-  readonly id: string
-  readonly rootId: string
-  readonly parentId: string | null
-  /** Root first, parent last. */
-  readonly ancestors: readonly string[]
-  readonly calls: ToolCalls<ToolFields>
-  steps: number
-  inFlight: number
-  /** Unix milliseconds of its last sign of life. */
-  lastAt: number
-  /** Whether the last sign of life was seen here: then it is for this gateway to say that there are no more. */
-  ours: boolean
-  /** What its facts have in common; null until its first call was admitted. */
-  about: Work | null
-}
+export type { Run } from './run.ts'
 
 /** What a request tells of the run it belongs to. */
 export type Told = {
@@ -66,19 +50,44 @@ export type Runs = {
   /** A call of the run begins or ends. */
   begun(run: Run, about: Work): void
   ended(run: Run): void
+  /** One that is live, or that has ended lately. */
   get(runId: string): Run | undefined
+  /** Those above it that are known, root first. */
+  above(run: Run): readonly Run[]
+  /** Opens a run by request, under a name of its own. */
+  create(parentId: string | null, limits: RunLimits, about: (run: Run) => Work): Run
+  /**
+   * What is to be told of a run whose call begins: its start, where nobody has told it, and again from time to time that
+   * it goes on, it and those above it.
+   */
+  toTell(run: Run): readonly { readonly run: Run; readonly first: boolean }[]
+  /** Another limit holds from now on. */
+  limit(run: Run, limits: RunLimits, version: number): void
+  /** What a fact of another life or another gateway says of a run's start. */
+  born(birth: Birth): void
   /** The run in which a model asked for the call of this id. */
   ofCall(scope: string, callId: string): Run | undefined
-  /** It ended, and what is known of it goes with it. */
-  forget(runId: string): void
-  /** Runs without a sign of life for the idle time whose last one was seen here; each is given once. */
-  idle(): readonly Run[]
+  /** It ended: its conversations are forgotten, its terms are kept for a while, should it go on after all. */
+  forget(runId: string, reason?: string): void
+  /**
+   * Runs without a sign of life for the idle time whose last one was seen here; each is given once. `waits`: for somebody
+   * who will resume it, so it has not ended.
+   */
+  idle(waits?: (run: Run) => boolean): readonly Run[]
 }
 
 /** Ten thousand live runs with ten calls each, and as much again; a knot and its keys are about 1 KiB. */
-const known = { runs: 100_000, responses: 100_000, knotKeys: 400_000, scopes: 10_000 }
+const known = { runs: 100_000, ended: 20_000, responses: 100_000, knotKeys: 400_000, scopes: 10_000 }
 /** Knots under one key: runs that say the same at the same place. Beyond it the oldest are given up. */
 const alike = 16
+/**
+ * As a share of the idle time: how often the start of a run that goes on is told again, and so how much further back than
+ * the idle time whoever starts has to read. At the default, every three minutes.
+ */
+export const retold = 0.1
+const nothing: readonly never[] = []
+/** As gateways name runs: their own name, their epoch, a number. */
+const minted = /^run-[a-z0-9-]+-\d+-\d+$/
 /** The clock of ages is read once in so many milliseconds: each reading takes a timer, and idle times are minutes. */
 const ttlResolution = 1_000
 
@@ -88,6 +97,7 @@ export function openRuns(options: {
   readonly now?: () => number
 }): Runs {
   const ttl = options.idleMs
+  const retellMs = options.idleMs * retold
   const now = options.now ?? Date.now
   // No `ttl`: a run ends by `idle`, which tells the world; the oldest are pushed out only above the bound.
   const runs = new LRUCache<string, Run>({ max: known.runs })
@@ -103,33 +113,33 @@ export function openRuns(options: {
     },
   }
   const spawners = new LRUCache<string, readonly Spawner[]>({ max: known.scopes, ttl, ttlResolution })
+  // Without its conversation a run is some 500 bytes. One that falls out and goes on begins anew, under the defaults.
+  const ended = new LRUCache<string, Run>({ max: known.ended })
   let order = 0
+  const find = (id: string): Run | undefined => runs.get(id) ?? ended.get(id)
 
   const open = (id: string, parentId: string | null): Run => {
-    const parent = parentId === null || parentId === id ? undefined : runs.get(parentId)
-    const above = parentId !== null && parentId !== id ? [parentId] : []
-    const ancestors = parent !== undefined ? [...parent.ancestors, parent.id] : above
-    const run: Run = {
-      id,
-      rootId: ancestors[0] ?? id,
-      parentId: ancestors.at(-1) ?? null,
-      ancestors,
-      calls: new ToolCalls(),
-      steps: 0,
-      inFlight: 0,
-      lastAt: now(),
-      ours: true,
-      about: null,
+    const before = ended.get(id)
+    if (before !== undefined) {
+      ended.delete(id)
+      before.ended = null
+      before.started = false
+      runs.set(id, before)
+      return before
     }
+    const parent = parentId === null || parentId === id ? undefined : find(parentId)
+    const above = parentId !== null && parentId !== id ? [parentId] : []
+    const run = newRun(id, parent !== undefined ? [...parent.ancestors, parent.id] : above, now())
     runs.set(id, run)
     return run
   }
   const named = (id: string, source: RunSource, tie: Tie | null, parentId: string | null): Found => {
     const run = runs.get(id)
-    return run === undefined
-      ? { run: open(id, parentId), source, opened: true, tie }
-      : { run, source, opened: false, tie }
+    if (run !== undefined) return { run, source, opened: false, tie }
+    const opened = !ended.has(id)
+    return { run: open(id, parentId), source, opened, tie }
   }
+  const start = (run: Run): void => begin(run, run.parentId === null ? undefined : find(run.parentId))
 
   return {
     of({ scope, claim, parentRunId, previousResponseId, history }) {
@@ -146,10 +156,14 @@ export function openRuns(options: {
       return named(options.mint(), guessed === null ? 'new' : 'inferred', null, guessed)
     },
 
-    goesOnUnknown({ scope, claim, previousResponseId, history }) {
-      if (claim !== null) return false
+    goesOnUnknown({ scope, claim, parentRunId, previousResponseId, history }) {
+      // Another gateway has named this run, so its start is on its way here; and whoever names a parent means one.
+      if (claim !== null && find(claim.runId) === undefined && minted.test(claim.runId)) return true
+      const orphaned = parentRunId !== null && find(parentRunId) === undefined
+      if (claim !== null) return orphaned && find(claim.runId) === undefined
       if (previousResponseId !== null) return !responses.has(`${scope} ${previousResponseId}`)
-      return history !== null && isBehind(history, findTie(knots, scope, history, digest))
+      const tie = history === null ? null : findTie(knots, scope, history, digest)
+      return (orphaned && tie === null) || (history !== null && isBehind(history, tie))
     },
 
     begun(run, about) {
@@ -158,6 +172,11 @@ export function openRuns(options: {
       run.lastAt = now()
       run.about ??= about
       runs.set(run.id, run) // one that was pushed out meanwhile lives on
+      // A run whose children work is not idle.
+      for (const id of run.ancestors) {
+        const upper = runs.get(id)
+        if (upper !== undefined) upper.lastAt = run.lastAt
+      }
     },
 
     ended(run) {
@@ -166,16 +185,17 @@ export function openRuns(options: {
       runs.set(run.id, run) // the order of the cache is the order of `lastAt`
     },
 
-    idle() {
+    idle(waits) {
       const deadline = now() - options.idleMs
       const gone: Run[] = []
       // Least recently used first, so this looks at little more than it gives.
       for (const run of runs.rvalues()) {
         if (run === undefined || run.inFlight > 0) continue
         if (run.lastAt > deadline) break
+        if (waits?.(run) === true) continue
         gone.push(run)
       }
-      for (const run of gone) runs.delete(run.id)
+      for (const run of gone) this.forget(run.id, 'idle')
       return gone.filter(run => run.ours)
     },
 
@@ -194,6 +214,8 @@ export function openRuns(options: {
 
     remember(scope, { work, at, own, mark, responseId }) {
       const run = runs.get(work.run_id) ?? open(work.run_id, work.parent_run_id ?? null)
+      adopt(run, work)
+      start(run)
       run.steps = Math.max(run.steps, work.step ?? 0)
       // What others tell may come late: only the latest sign of life says whose run it is now.
       if (run.about === null || at >= run.lastAt) {
@@ -206,9 +228,64 @@ export function openRuns(options: {
       if (mark !== null) tieKnot(knots, scope, mark, { runId: run.id, order: ++order })
     },
 
-    get: id => runs.get(id),
+    get: find,
+    above: run => run.ancestors.flatMap(id => find(id) ?? []),
+
+    create(parentId, limits, about) {
+      const run = open(options.mint(), parentId)
+      run.limits = limits
+      run.limitsVersion = 1
+      run.about = about(run)
+      return run
+    },
+
+    toTell(run) {
+      const at = now()
+      if (run.started && at - run.toldAt < retellMs && run.ancestors.length === 0) return nothing
+      const due: { run: Run; first: boolean }[] = []
+      for (const id of run.ancestors) {
+        const upper = find(id)
+        if (upper?.about == null || !upper.started || at - upper.toldAt < retellMs) continue
+        upper.toldAt = at
+        due.push({ run: upper, first: false })
+      }
+      if (!run.started || at - run.toldAt >= retellMs) {
+        due.push({ run, first: !run.started })
+        start(run)
+        run.toldAt = at
+      }
+      return due
+    },
+
+    limit(run, limits, version) {
+      if (version <= run.limitsVersion) return
+      run.limits = limits
+      run.limitsVersion = version
+    },
+
+    born({ work, limits, limitsVersion, startedAt, children, at, own }) {
+      const known = runs.get(work.run_id)
+      const run = known ?? open(work.run_id, work.parent_run_id ?? null)
+      adopt(run, work)
+      start(run)
+      run.about ??= work
+      run.startedAt = Math.min(run.startedAt, startedAt)
+      run.children = Math.max(run.children, children)
+      run.toldAt = Math.max(run.toldAt, at)
+      if (known === undefined || at >= run.lastAt) {
+        run.lastAt = Math.max(at, known?.lastAt ?? 0)
+        if (run.inFlight === 0) run.ours = own
+      }
+      this.limit(run, limits, limitsVersion)
+    },
     ofCall: (scope, callId) => runs.get(knots.get(keyOfId(scope, callId, digest)).at(-1)?.runId ?? ''),
-    forget: id => void runs.delete(id),
+    forget(id, reason) {
+      const run = runs.get(id)
+      if (run === undefined) return
+      run.ended = { reason: reason ?? null, at: now() }
+      runs.delete(id)
+      ended.set(id, run)
+    },
   }
 }
 

@@ -1,0 +1,82 @@
+import type { Budget } from '../../schemas/budget.ts'
+import type { Event } from '../../schemas/events.ts'
+import { type Breach, breachOf, expiryOf } from '../core/run-limits.ts'
+import type { Caller } from './caller.ts'
+import type { Pipeline } from './parts.ts'
+import type { Policies } from './policies.ts'
+import type { Refusal } from './protocols/protocol.ts'
+import { refusals } from './refusals.ts'
+import type { Run } from './run.ts'
+import { workOfRun } from './run-facts.ts'
+
+/** What a call stands under, apart from money: it may be stopped there, and its run has limits. */
+export type Path = {
+  readonly run: Run
+  readonly agent: string
+  readonly team: string | undefined
+  readonly model: string | null
+}
+
+/** Nearest first. */
+export function scopesOf({ run, agent, team, model }: Path): readonly string[] {
+  const scopes = [...run.scopes, `agent:${agent}`]
+  if (team !== undefined) scopes.push(`team:${team}`)
+  scopes.push('org')
+  if (model !== null) scopes.push(`model:${model}`)
+  return scopes
+}
+
+/** Why this run may not make one more call now; null where it may. */
+export function runRefusal(pipeline: Pipeline, policies: Policies, path: Path): Refusal | null {
+  const now = Date.now()
+  const { run } = path
+  const standing = pipeline.killswitch.stopOf(scopesOf(path))
+  if (standing !== null) return refusals.stopped(standing, run.id, now)
+  const above = run.ancestors.length === 0 ? none : pipeline.runs.above(run)
+  const breach = breachOf(run, above, run.ancestors.length, !run.started, policies.runs, now)
+  if (breach === null) return null
+  if (breach.code === 'run_expired') tellExpired(pipeline, breach)
+  return refusals.limit(breach, run.id)
+}
+const none: readonly Run[] = []
+
+/** A call that can be killed from now on, until its client has the last of its answer. */
+export function watch(pipeline: Pipeline, caller: Caller, path: Path): void {
+  const call = { path: () => scopesOf(path), stop: caller.stop.bind(caller) }
+  pipeline.killswitch.begin(call)
+  caller.whenClosed(() => pipeline.killswitch.end(call))
+}
+
+/** Runs with a call under way whose time is up: looked for now and then, for nobody asks. */
+export function expire(pipeline: Pipeline, policies: Policies, runs: Iterable<Run>): void {
+  const now = Date.now()
+  for (const run of runs) {
+    const breach = expiryOf(run, policies.runs, now)
+    if (breach !== null && pipeline.killswitch.stopOf([`run:${run.id}`]) === null) tellExpired(pipeline, breach)
+  }
+}
+
+/** Told once: from then on the run is stopped, by the word of this gateway and then by control's. */
+function tellExpired(pipeline: Pipeline, { runId }: Breach): void {
+  const run = pipeline.runs.get(runId)
+  const work = run === undefined ? null : workOfRun(run)
+  if (work === null) return
+  const fact = { type: 'run.expired', ...work, reason: 'maxDurationMs', actor: 'gateway' } as const
+  const id = pipeline.recorder.tell(fact, work.root_run_id)
+  const event: Event = { id, source: '', time: Date.now(), ...fact }
+  pipeline.killswitch.asked(event)
+}
+
+/** What the run and those above it may spend: their own budgets, else the policy's for runs. */
+export function cappedRuns(pipeline: Pipeline, policies: Policies, run: Run): readonly CappedRun[] {
+  const caps: CappedRun[] = []
+  const add = (one: Run, scope: string): void => {
+    const budgets = one.limits.budgets ?? policies.runs.budgets
+    if (budgets.length > 0) caps.push({ id: scope, budgets, version: one.limitsVersion })
+  }
+  add(run, run.scopes[0] ?? '')
+  if (run.ancestors.length > 0)
+    for (const upper of pipeline.runs.above(run).toReversed()) add(upper, upper.scopes[0] ?? '')
+  return caps
+}
+export type CappedRun = { readonly id: string; readonly budgets: readonly Budget[]; readonly version: number }

@@ -1,0 +1,103 @@
+import type { Work } from '../../schemas/work.ts'
+import { noLimits, type RunLimits } from '../core/run-limits.ts'
+import { ToolCalls } from '../core/tool-calls.ts'
+import type { ToolFields } from './tools.ts'
+
+/** A run as this gateway knows it. `steps` counts its model calls in order of arrival. */
+export type Run = {
+  readonly id: string
+  rootId: string
+  parentId: string | null
+  /** Root first, parent last. Replaced where another gateway knows more of the way up. */
+  ancestors: readonly string[]
+  /** `run:<id>` of it and of each run above it, nearest first: where a stop or a cap may stand. */
+  scopes: readonly string[]
+  /** Its own terms; each is null where the policy's defaults hold. */
+  limits: RunLimits
+  /** Rises with each change of its limits. */
+  limitsVersion: number
+  /** Unix milliseconds. */
+  startedAt: number
+  /** How many runs it has spawned itself, and which of them are known here. */
+  children: number
+  readonly childIds: Set<string>
+  /** Whether its start is a fact; until then it is only what a request asked for. */
+  started: boolean
+  /** When its start was last told, Unix milliseconds. */
+  toldAt: number
+  /** How it ended; null while it goes on. A call makes it go on again. */
+  ended: { readonly reason: string | null; readonly at: number } | null
+  readonly calls: ToolCalls<ToolFields>
+  steps: number
+  inFlight: number
+  /** Unix milliseconds of its last sign of life. */
+  lastAt: number
+  /** Whether the last sign of life was seen here: then it is for this gateway to say that there are no more. */
+  ours: boolean
+  /** What its facts have in common; null until its first call was admitted. */
+  about: Work | null
+}
+
+/** `own`: this gateway told it, in a former life. Times are Unix milliseconds. */
+export type Birth = {
+  readonly work: Work
+  readonly limits: RunLimits
+  readonly limitsVersion: number
+  readonly startedAt: number
+  readonly children: number
+  readonly at: number
+  readonly own: boolean
+}
+
+export function newRun(id: string, ancestors: readonly string[], at: number): Run {
+  const run: Run = {
+    id,
+    rootId: id,
+    parentId: null,
+    ancestors: [],
+    scopes: [],
+    limits: noLimits,
+    limitsVersion: 0,
+    startedAt: at,
+    children: 0,
+    childIds: new Set(),
+    started: false,
+    toldAt: 0,
+    ended: null,
+    calls: new ToolCalls(),
+    steps: 0,
+    inFlight: 0,
+    lastAt: at,
+    ours: true,
+    about: null,
+  }
+  // Two that name each other as parents are none.
+  place(run, ancestors.includes(id) ? [] : ancestors)
+  return run
+}
+
+function place(run: Run, ancestors: readonly string[]): void {
+  run.ancestors = ancestors
+  run.rootId = ancestors[0] ?? run.id
+  run.parentId = ancestors.at(-1) ?? null
+  run.scopes = [`run:${run.id}`, ...ancestors.toReversed().map(id => `run:${id}`)]
+}
+
+/** Of two ways up the longer one knows more. */
+export function adopt(run: Run, work: Work): void {
+  const ancestors = work.ancestors ?? (work.parent_run_id === undefined ? [] : [work.parent_run_id])
+  if (ancestors.length > run.ancestors.length && !ancestors.includes(run.id)) place(run, ancestors)
+}
+
+/** Far above what a policy would allow; beyond it children are counted, but not told apart. */
+const childrenKnown = 1_000
+
+/** It has begun: from now on it counts as a child. */
+export function begin(run: Run, parent: Run | undefined): void {
+  if (run.started) return
+  run.started = true
+  if (parent === undefined || parent.childIds.has(run.id)) return
+  if (parent.childIds.size < childrenKnown) parent.childIds.add(run.id)
+  else parent.children++
+  parent.children = Math.max(parent.children, parent.childIds.size)
+}
