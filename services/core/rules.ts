@@ -3,20 +3,38 @@ import type { Event } from '../../schemas/events.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
 import { type Bound, bind } from './rules/bind.ts'
 import { cycle } from './rules/cycle.ts'
+import { deniedStreak } from './rules/denied-streak.ts'
+import { errorRate } from './rules/error-rate.ts'
 import { errorStreak } from './rules/error-streak.ts'
 import { forget, type Kept, keptOf, type Memory, wasHeard } from './rules/kept.ts'
+import { latency } from './rules/latency.ts'
 import { loop } from './rules/loop.ts'
+import { nearRepeat } from './rules/near-repeat.ts'
+import { noProgress } from './rules/no-progress.ts'
+import { retryStorm } from './rules/retry-storm.ts'
 import { runScope, type Seen } from './rules/rule.ts'
 import { signalOf } from './rules/signal-of.ts'
+import { spawnStorm } from './rules/spawn-storm.ts'
 import { follow, type Volatile, volatileOf } from './rules/step.ts'
+import { velocity } from './rules/velocity.ts'
 
 export { adopt, evict, forget, restore, type Snapshot, snapshot } from './rules/kept.ts'
 
 /** Every breaker, and the order in which they speak of one event. */
 const rulesOf = (policy: Breakers): readonly Bound[] =>
-  [bind(loop, policy.loop), bind(cycle, policy.cycle), bind(errorStreak, policy.errorStreak)].filter(
-    bound => bound !== null,
-  )
+  [
+    bind(loop, policy.loop),
+    bind(cycle, policy.cycle),
+    bind(noProgress, policy.noProgress),
+    bind(nearRepeat, policy.nearRepeat),
+    bind(errorStreak, policy.errorStreak),
+    bind(errorRate, policy.errorRate),
+    bind(latency, policy.latency),
+    bind(spawnStorm, policy.spawnStorm),
+    bind(retryStorm, policy.retryStorm),
+    bind(deniedStreak, policy.deniedStreak),
+    bind(velocity, policy.velocity),
+  ].filter(bound => bound !== null)
 
 /**
  * All rules over the events of many scopes. Has a lifetime, so it is changed in place; what it holds of a scope is values.

@@ -25,7 +25,8 @@ export function signalOf(
     ...placeOf(scope, event),
     agent: event.agent,
     ...(event.team === undefined ? {} : { team: event.team }),
-    evidence,
+    // A rate may cross its line by a call that is no evidence itself: it is what made the rule speak, all the same.
+    evidence: evidence.at(-1) === event.id ? evidence : [...evidence.slice(-23), event.id],
     policy_version: version,
     cost_nano_usd: costNanoUsd,
     data,

@@ -1,0 +1,50 @@
+import { nothingRecent, type Recent, sumOf, withRecent } from './recent.ts'
+import { type Armed, crossed, firstOf, type Line, linesOf, type Rule, scopesOf, withEvidence } from './rule.ts'
+
+/** Sums: calls, and for each line the calls above it. Counted so, the percentile is exact and costs no memory. */
+type State = Armed & { readonly under: string; readonly recent: Recent; readonly ids: readonly string[] }
+
+/** The percentile that is looked at is above a line when more than this share of calls is. */
+const slowShare = 0.05
+
+/**
+ * Calls have been slow for a while. Of a stream it is the time to its first token that counts: how long an answer then
+ * goes on is for whoever asked for a long one.
+ */
+export const latency: Rule<'latency', State> = {
+  name: 'latency',
+  sees: ['tool.returned', 'llm.completed'],
+  scopes: ({ event }, { scope }) => scopesOf(event, scope),
+  initial: { peak: 0, under: '', recent: nothingRecent, ids: [] },
+
+  evolve(state, { event }, knobs) {
+    if (!('outcome' in event) || (event.outcome !== 'success' && event.outcome !== 'error')) return state
+    const ms = event.ttft_ms ?? event.latency_ms
+    if (ms === undefined) return state
+    const lines = linesOf(knobs, knobs.p95Ms)
+    const under = `${knobs.window} ${lines.map(({ at }) => at).join(' ')}`
+    const before = state.under === under ? state : { ...latency.initial, under }
+    const above = lines.map(({ at }) => (ms > at ? 1 : 0))
+    const recent = withRecent(before.recent, event.time, knobs.window, [1, ...above])
+    const ids = above[0] === 1 ? withEvidence(before.ids, event.id) : before.ids
+    return { under, recent, ids, peak: peakAt(before.peak, recent, lines, knobs.min) }
+  },
+
+  decide(before, after, _seen, knobs) {
+    const lines = linesOf(knobs, knobs.p95Ms)
+    const line = crossed(lines, before, after)
+    if (line === null) return null
+    const slow = sumOf(after.recent, 1 + lines.indexOf(line))
+    const data = { p95_above_ms: line.at, calls: sumOf(after.recent, 0), slow, window_ms: knobs.window }
+    return { line, evidence: after.ids, data }
+  },
+}
+
+/** The highest line that is passed; half the share at the first line is calm again. */
+function peakAt(peak: number, recent: Recent, lines: readonly Line[], min: number): number {
+  const calls = sumOf(recent, 0)
+  if (calls < min) return sumOf(recent, 1) === 0 ? 0 : peak
+  const passed = lines.findLast((_, i) => sumOf(recent, 1 + i) > calls * slowShare)
+  if (passed !== undefined) return Math.max(peak, passed.at)
+  return sumOf(recent, 1) * 2 > calls * slowShare ? Math.min(peak, firstOf(lines)) : 0
+}

@@ -1,0 +1,46 @@
+import { type Armed, crossed, linesOf, peakOf, type Rule, scopesOf } from './rule.ts'
+import { alike, type Words, wordsIn } from './words.ts'
+
+type State = Armed & {
+  /** The last wishes in words, oldest first: of which tool or agent, in which words. */
+  readonly wishes: readonly Wish[]
+  /** Of the last `within` steps those that brought no new wish: the step's number and the event's id. */
+  readonly stale: readonly (readonly [at: number, id: string])[]
+  readonly steps: number
+}
+type Wish = readonly [of: string, words: Words]
+
+/** A wish is compared with so many before it of the same tool or agent. */
+const comparedWith = 4
+const wishesKept = 12
+
+/**
+ * The same wish in other words: what is asked of a tool or an agent, in sentences, has most of its words in common with
+ * what was asked of it shortly before. Words are a hint and no proof, so it warns and never kills. It reads the preview of
+ * the arguments: where none is captured, it is silent.
+ */
+export const nearRepeat: Rule<'nearRepeat', State> = {
+  name: 'nearRepeat',
+  sees: ['tool.returned', 'agent.returned'],
+  scopes: ({ event }, { scope }) => scopesOf(event, scope),
+  initial: { peak: 0, wishes: [], stale: [], steps: 0 },
+
+  evolve(state, { event, step }, knobs) {
+    if (step === null || step.twin || !('args' in event)) return state
+    const steps = state.steps + 1
+    const words = event.args === undefined ? null : wordsIn(event.args, knobs.minWords)
+    const before = words === null ? [] : state.wishes.filter(([of]) => of === step.name).slice(-comparedWith)
+    const isStale = words !== null && before.some(([, others]) => alike(words, others) >= knobs.alike)
+    const recent = state.stale.filter(([at]) => at > steps - knobs.within)
+    const stale = isStale ? [...recent, [steps, event.id] as const] : recent
+    const wishes = words === null ? state.wishes : [...state.wishes.slice(1 - wishesKept), [step.name, words] as const]
+    return { wishes, stale, steps, peak: peakOf(state.peak, stale.length, linesOf(knobs, knobs.count)) }
+  },
+
+  decide(before, after, { step }, knobs) {
+    const line = crossed(linesOf(knobs, knobs.count), before, after)
+    if (line === null || step === null) return null
+    const ids = after.stale.map(([, id]) => id)
+    return { line, evidence: ids.slice(-24), data: { alike: ids.length, within: knobs.within, call: step.name } }
+  },
+}
