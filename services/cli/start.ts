@@ -39,8 +39,10 @@ export const command: Command = async (args, shell) => {
     clearTimeout(slow)
     const seconds = (performance.now() - startedAt) / 1000
     const cli = 'npm run -s sluice --'
-    if (up !== null)
-      shell.out(banner({ version: version(), seconds, settings, credentials, made, gateway, warehouse, cli }))
+    if (up !== null) {
+      const policy = [...up.values()].map(facts => facts['policy']).find(version => version !== undefined) ?? null
+      shell.out(banner({ version: version(), seconds, settings, credentials, made, gateway, policy, warehouse, cli }))
+    }
     await stopping
     return 0
   } finally {

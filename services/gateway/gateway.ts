@@ -6,7 +6,7 @@ import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
 import { followKeys } from '../io/keys.ts'
 import type { EventLog, Partition } from '../io/log/port.ts'
-import type { LivePolicy } from '../io/policy-follow.ts'
+import type { AppliedPolicy, LivePolicy } from '../io/policy-follow.ts'
 import { adminRoutes } from './admin.ts'
 import { openBodyReader } from './caller.ts'
 import { followControl } from './control.ts'
@@ -70,6 +70,8 @@ export type GatewayOptions = {
 
 export type Gateway = {
   readonly port: number
+  /** What was applied and so holds instead of the file; null where the file does. */
+  readonly applied: () => AppliedPolicy | null
   /** Rejects when this process can no longer follow the facts it decides by, and so must not go on. */
   readonly broken: Promise<never>
   /** Refuses new calls, lets those in flight end (at most `drainMs`), flushes the log. */
@@ -206,6 +208,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
+    applied: inForce.live.applied,
     broken: Promise.all([keys.ended, control.ended, inForce.live.ended]).then(() => new Promise<never>(() => {})),
     async close(drainMs = 8_000) {
       inFlight.draining = true

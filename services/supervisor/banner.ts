@@ -9,6 +9,8 @@ export type Up = {
   /** What was made by this start, and so is told by it and by none after it. */
   readonly made: readonly ('adminToken' | 'agentKey')[]
   readonly gateway: string | null
+  /** The version of the policy that was applied; null where the file holds. */
+  readonly policy: string | null
   readonly warehouse: string | null
   /** How this program is called here. */
   readonly cli: string
@@ -32,7 +34,7 @@ export function banner(up: Up): string {
     ['Admin token', made.includes('adminToken') && gateway !== null ? credentials.adminToken.reveal() : null, ''],
     ['Log', settings.kafka === null ? `${settings.dataDir}/log` : `Kafka at ${settings.kafka.brokers.join(', ')}`, ''],
     ['Credentials', file, made.length > 0 ? 'keys are shown this once and kept here' : 'keys are kept here'],
-    ['Policy', settings.configFile, ''],
+    ['Policy', up.policy ?? settings.configFile, up.policy === null ? '' : appliedOver(settings.configFile)],
   ]
   const shown = rows.flatMap(([name, value, says]) =>
     value === null ? [] : [`  ${name.padEnd(12)}${value}${says === '' ? '' : `   ${says}`}`],
@@ -60,6 +62,10 @@ export function banner(up: Up): string {
     '',
   ].join('\n')
 }
+
+/** Whoever edits the file must not wonder why nothing changes. */
+const appliedOver = (file: string | null): string =>
+  file === null ? 'as it was applied' : `as it was applied, whatever ${file} says; sluice apply changes it`
 
 const curl = (gateway: string, key: string): string =>
   `  curl -s ${gateway}/v1/chat/completions -H "authorization: Bearer ${key}" -H "content-type: application/json" -d '{"model":"simulator","messages":[{"role":"user","content":"Hello"}]}'\n`

@@ -61,6 +61,7 @@ agents:
   t.after(() => next.close())
   await until('the banner', () => next.stdout().includes('Ctrl-C'), 30_000)
   assert.equal(await call(next.told('Gateway'), later), 200)
+  assert.match(next.told('Policy'), /^2-[0-9a-f]{12}$/)
   assert.match(next.stderr() + next.stdout(), /policy 2-[0-9a-f]{12} is in force, as it was applied/)
   assert.match(next.stderr() + next.stdout(), /given\.yaml says otherwise of agent:writer, payloads/)
 })

@@ -45,10 +45,11 @@ test('a raised cap works at once, in the middle of its window, and what was spen
     'a refusal',
     async () => {
       const answer = await call()
-      return answer.status === 402 && answer
+      return answer.status === 402 ? answer : null
     },
     5_000,
   )
+  assert.ok(lowered !== null)
   assert.equal(lowered.code, 'budget_exceeded')
   assert.ok(lowered.spent > 0, lowered.text)
   await apply(1)

@@ -68,10 +68,14 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     logger,
     ...(forwarders.length === 0 ? {} : { backlog: () => together(forwarders) }),
   })
+  const applied = gateway.applied()
   // One that no longer sees revoked keys, or cannot read its spool, must not go on: the crash is the supervisor's to see.
   for (const end of [gateway.broken, ...forwarders.map(forwarder => forwarder.ended)]) background(end)
   return {
-    facts: { listening: `${settings.host}:${gateway.port}` },
+    facts: {
+      listening: `${settings.host}:${gateway.port}`,
+      ...(applied === null ? {} : { policy: applied.policyVersion }),
+    },
     async close() {
       await gateway.close(spooled ? drainMs - shipMs : drainMs)
       if (spooled) await Promise.all(own.map(at => shipped(log, at)))
