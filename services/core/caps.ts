@@ -9,7 +9,8 @@ export type Caps = {
   readonly agents: ReadonlyMap<string, { readonly team?: string | undefined; readonly budgets: readonly Budget[] }>
 }
 
-export type Capped = { readonly id: string; readonly budgets: readonly Budget[] }
+/** `version`: of a run, how often its budgets were changed. */
+export type Capped = { readonly id: string; readonly budgets: readonly Budget[]; readonly version?: number }
 
 /** The capped scopes above a run of this agent: agent, team, org. */
 export function cappedAbove({ org, teams, agents }: Caps, agent: string): readonly Capped[] {

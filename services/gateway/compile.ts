@@ -73,6 +73,7 @@ export function compile(config: Config, providers: Providers): Policies {
     teamOf: agent => config.agents.get(agent)?.team,
     above: agent => above.get(agent) ?? aboveOthers,
     mayUse: may,
+    mayDelegate: (agent, to) => config.agents.get(agent)?.mayDelegateTo.includes(to) === true,
     modelsFor: (agent, protocol) => models.filter(model => may(agent, model) && plan(protocol, model) !== null),
   }
 }

@@ -16,11 +16,21 @@ export type Peers = {
   readonly any: boolean
   /** Resolves when something more is known than when it was asked, or after `ms`; false: nothing came. */
   news(ms: number): Promise<boolean>
+  /** Looks until it finds something, or until no more is to be heard of within `ms`. */
+  awaited<T>(look: () => T | undefined, ms: number): Promise<T | undefined>
+  /** Resolves when it is known what stood on the log as it could be read for the first time. */
+  readonly known: Promise<void>
   close(): Promise<void>
 }
 
 /** One gateway alone has no peers to wait for. */
-export const noPeers: Peers = { any: false, news: async () => false, close: async () => {} }
+export const noPeers: Peers = {
+  any: false,
+  news: async () => false,
+  awaited: async look => look(),
+  known: Promise.resolve(),
+  close: async () => {},
+}
 
 /** After the log broke under the follower. */
 const againMs = 1_000
@@ -37,6 +47,7 @@ export function followPeers(options: {
   const topic = topics.events.name
   let waiting: (() => void)[] = []
   const closing = new AbortController()
+  const known = Promise.withResolvers<void>()
   let follower: Follower | null = null
 
   const follow = (from: Parameters<EventLog['follow']>[1]['from']): Follower =>
@@ -76,7 +87,7 @@ export function followPeers(options: {
         from ??= await marks()
         if (closing.signal.aborted) return
         follower = follow(from)
-        follower.caughtUp.catch(() => {}) // told by `ended`
+        follower.caughtUp.then(known.resolve).catch(() => {}) // told by `ended`
         from = 'latest'
         await follower.ended
       } catch (error) {
@@ -89,19 +100,29 @@ export function followPeers(options: {
   // Not waited for: a gateway serves while the log is away.
   void run()
 
+  const news = (ms: number): Promise<boolean> =>
+    new Promise(resolve => {
+      const timer = setTimeout(() => resolve(false), ms)
+      waiting.push(() => {
+        clearTimeout(timer)
+        resolve(true)
+      })
+    })
   return {
     any: true,
-    news(ms) {
-      return new Promise(resolve => {
-        const timer = setTimeout(() => resolve(false), ms)
-        waiting.push(() => {
-          clearTimeout(timer)
-          resolve(true)
-        })
-      })
+    known: known.promise,
+    news,
+    async awaited(look, ms) {
+      const deadline = performance.now() + ms
+      for (;;) {
+        const found = look()
+        const left = deadline - performance.now()
+        if (found !== undefined || left <= 0 || !(await news(left))) return found ?? look()
+      }
     },
     async close() {
       closing.abort()
+      known.resolve()
       await follower?.close()
     },
   }

@@ -26,6 +26,7 @@ export type Policies = {
   /** The caps above a run of this agent; the same array for as long as this policy holds. */
   readonly above: (agent: string) => readonly Capped[]
   readonly mayUse: (agent: string, model: string) => boolean
+  readonly mayDelegate: (agent: string, to: string) => boolean
   /** Models to show to an agent that asks what there is; globs are no models and are left out. */
   readonly modelsFor: (agent: string, protocol: ProtocolName) => readonly string[]
 }

@@ -31,10 +31,16 @@ export function openTolls(partitions: number): Tolls {
   >({ max: agentsKnown })
   const nodes = (scopes: readonly Capped[], nowMs: number): readonly BudgetNode[] =>
     nodesOf(
-      scopes.map(({ id, budgets }): BudgetedScope => {
+      scopes.map(({ id, budgets, version }): BudgetedScope => {
         const mintedBy = minter(id)
         const partition = partitions === 1 ? 0 : partitionOf(id, partitions)
-        return { id, budgets, partition, ...(mintedBy === null ? {} : { mintedBy }) }
+        return {
+          id,
+          budgets,
+          partition,
+          ...(mintedBy === null ? {} : { mintedBy }),
+          ...(version === undefined ? {} : { version }),
+        }
       }),
       nowMs,
     )

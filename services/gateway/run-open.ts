@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import { budget } from '../../schemas/budget.ts'
+import type { Work } from '../../schemas/work.ts'
+import { isRunId } from '../core/lineage.ts'
+import { breachOf, type RunLimits, widens } from '../core/run-limits.ts'
+import { Fault } from '../io/fault.ts'
+import type { Pipeline } from './parts.ts'
+import { refusals } from './refusals.ts'
+import type { Run } from './run.ts'
+import { startOf } from './run-facts.ts'
+import { type Asker, type Outcome, theirs } from './run-routes.ts'
+import { defined } from './settle.ts'
+
+const count = z.number().int().positive()
+/** A run's own terms, as a request tells them. */
+export const terms = {
+  budgets: z.array(budget).max(20).optional(),
+  maxSteps: count.optional(),
+  maxDepth: count.optional(),
+  maxChildren: count.optional(),
+  maxDurationMs: count.optional(),
+}
+const request = z.strictObject({
+  agent: z
+    .string()
+    .regex(/^[\w.@:-]{1,128}$/, 'expected an agent’s name')
+    .optional(),
+  parentRunId: z.string().refine(isRunId, 'expected a run’s id').optional(),
+  task: z.string().max(500).optional(),
+  labels: z
+    .record(z.string().max(100), z.string().max(500))
+    .refine(labels => Object.keys(labels).length <= 32, 'expected at most 32 labels')
+    .optional(),
+  ...terms,
+})
+
+/** Opens a run by request. It may only narrow what the runs above it have; its start is a fact when this resolves. */
+export async function openRun(pipeline: Pipeline, asker: Asker, body: unknown): Promise<Outcome> {
+  const parsed = request.safeParse(body)
+  if (!parsed.success) return refusals.invalid(z.prettifyError(parsed.error))
+  const wanted = parsed.data
+  const policies = pipeline.policies()
+  const agent = wanted.agent ?? asker.agent?.agent
+  if (agent === undefined) return refusals.invalid('Whoever opens a run with the admin token names its agent.')
+  if (asker.agent !== null && agent !== asker.agent.agent && !policies.mayDelegate(asker.agent.agent, agent))
+    return refusals.delegationNotAllowed(asker.agent.agent, agent)
+
+  const { parentRunId } = wanted
+  const parent = parentRunId === undefined ? null : await parentOf(pipeline, asker, parentRunId)
+  if (parent === undefined)
+    return refusals.invalid(`parentRunId: there is no run ${JSON.stringify(parentRunId)} of yours`)
+  const above = parent === null ? [] : [...pipeline.runs.above(parent), parent]
+  const limits = limitsOfTerms(wanted)
+  const wide = widens(
+    limits,
+    above.map(run => effective(run, policies.runs)),
+  )
+  if (wide !== null) return refusals.invalid(`A run may only narrow what is above it: ${wide}.`)
+  const now = Date.now()
+  if (parent !== null) {
+    const standing = pipeline.killswitch.stopOf(parent.scopes)
+    if (standing?.stop.type === 'kill') return refusals.stopped(standing, parent.id, now)
+    const one = { id: '', limits, steps: 0, children: 0, startedAt: now }
+    const breach = breachOf(one, above, parent.ancestors.length + 1, true, policies.runs, now)
+    if (breach !== null) return refusals.limit(breach, '')
+  }
+
+  const run = pipeline.runs.create(parentRunId ?? null, limits, made => workOf(made, agent))
+  const [start] = pipeline.runs.toTell(run).slice(-1)
+  const { about } = run
+  if (start === undefined || about === null) throw new Error('a run that was opened has a start to be told')
+  const written = await pipeline.recorder.try(startOf(run, about, true, policies.runs.budgets), run.rootId)
+  if (written instanceof Fault) {
+    pipeline.runs.forget(run.id)
+    return refusals.logUnavailable()
+  }
+  return { run, status: 201 }
+
+  function workOf(run: Run, agent: string): Work {
+    return {
+      agent,
+      run_id: run.id,
+      root_run_id: run.rootId,
+      run_source: 'header',
+      policy_version: policies.version,
+      ...defined({
+        team: policies.teamOf(agent),
+        key_id: asker.agent?.agent === agent ? asker.agent.keyId : undefined,
+        task: wanted.task,
+        labels: wanted.labels,
+        parent_run_id: run.parentId ?? undefined,
+        ancestors: run.parentId === null ? undefined : [...run.ancestors],
+        depth: run.parentId === null ? undefined : run.ancestors.length,
+      }),
+    }
+  }
+}
+
+/** An agent spawns below its own runs, and below those of an agent that may delegate to it. */
+async function parentOf(pipeline: Pipeline, asker: Asker, id: string): Promise<Run | undefined> {
+  const own = await theirs(pipeline, asker, id)
+  if (own !== null || asker.agent === null) return own ?? undefined
+  const other = pipeline.runs.get(id)
+  const delegating = other?.about?.agent
+  return delegating !== undefined && pipeline.policies().mayDelegate(delegating, asker.agent.agent) ? other : undefined
+}
+
+type Terms = { readonly [Name in keyof typeof terms]?: z.output<(typeof terms)[Name]> | undefined }
+
+export const limitsOfTerms = (wanted: Terms): RunLimits => ({
+  budgets: wanted.budgets ?? null,
+  maxSteps: wanted.maxSteps ?? null,
+  maxDepth: wanted.maxDepth ?? null,
+  maxChildren: wanted.maxChildren ?? null,
+  maxDurationMs: wanted.maxDurationMs ?? null,
+})
+
+/** What holds for a run: its own terms, else the policy's. */
+export function effective({ limits }: Run, defaults: ReturnType<Pipeline['policies']>['runs']): RunLimits {
+  return {
+    budgets: limits.budgets ?? defaults.budgets,
+    maxSteps: limits.maxSteps ?? defaults.maxSteps ?? null,
+    maxDepth: limits.maxDepth ?? defaults.maxDepth ?? null,
+    maxChildren: limits.maxChildren ?? defaults.maxChildren ?? null,
+    maxDurationMs: limits.maxDurationMs ?? defaults.maxDurationMs ?? null,
+  }
+}

@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { same } from './admin.ts'
+import { HttpCaller } from './caller.ts'
+import type { Identity } from './identity.ts'
+import type { Pipeline } from './parts.ts'
+import type { Refusal } from './protocols/protocol.ts'
+import { openai } from './protocols/protocols.ts'
+import { readJson } from './read.ts'
+import { refusals } from './refusals.ts'
+import { refusalAnswer } from './refuse.ts'
+import type { Run } from './run.ts'
+import { type Act, actOn, acts } from './run-acts.ts'
+import { openRun } from './run-open.ts'
+import { viewOf } from './run-view.ts'
+
+/** Whoever asks something of a run: an agent by its key, or whoever holds the admin token. */
+export type Asker = { readonly name: string; readonly agent: Identity | null }
+/** What is answered: a run, or why not. */
+export type Outcome = { readonly run: Run; readonly status: number } | Refusal
+
+/** The run as an object: `POST /v1/runs`, `GET /v1/runs/{id}`, `POST /v1/runs/{id}/{pause,resume,kill,finish}`. */
+export function runRoutes(
+  app: FastifyInstance,
+  options: { readonly pipeline: Pipeline; readonly adminToken: string; readonly logger: Logger },
+): void {
+  const { pipeline, logger } = options
+  const serve = (
+    req: IncomingMessage,
+    res: ServerResponse,
+    act: (asker: Asker, body: unknown) => Promise<Outcome>,
+  ): void => {
+    answer(pipeline, options.adminToken, req, res, act).catch(error => {
+      logger.error({ err: error, path: '/v1/runs' }, 'a run could not be served')
+      res.destroy()
+    })
+  }
+  app.post('/v1/runs', (request, reply) => {
+    reply.hijack()
+    serve(request.raw, reply.raw, (asker, body) => openRun(pipeline, asker, body))
+  })
+  app.get<{ Params: { id: string } }>('/v1/runs/:id', (request, reply) => {
+    reply.hijack()
+    serve(request.raw, reply.raw, async asker => {
+      const run = await theirs(pipeline, asker, request.params.id)
+      return run === null ? refusals.notYours(request.params.id) : { run, status: 200 }
+    })
+  })
+  app.post<{ Params: { id: string; act: string } }>('/v1/runs/:id/:act', (request, reply) => {
+    reply.hijack()
+    const { id, act } = request.params
+    serve(request.raw, reply.raw, async (asker, body) => {
+      if (!isAct(act)) return refusals.noSuchRoute('POST', `/v1/runs/{id}/${act}`)
+      const run = await theirs(pipeline, asker, id)
+      return run === null ? refusals.notYours(id) : actOn(pipeline, asker, run, act, body)
+    })
+  })
+}
+
+const isAct = (text: string): text is Act => acts.some(act => act === text)
+
+async function answer(
+  pipeline: Pipeline,
+  adminToken: string,
+  req: IncomingMessage,
+  res: ServerResponse,
+  act: (asker: Asker, body: unknown) => Promise<Outcome>,
+): Promise<void> {
+  const caller = new HttpCaller(req, res)
+  const headers = ['x-sluice-request-id', pipeline.mintRequestId()]
+  const no = (refusal: Refusal) => {
+    pipeline.metrics.refused(refusal.code, null)
+    refusalAnswer(caller, openai, refusal, headers)
+  }
+  const asker = askerOf(pipeline, adminToken, req)
+  if (asker === null) return no(refusals.unauthenticated())
+  if (pipeline.inFlight.draining) return no(refusals.draining())
+  const body = await pipeline.bodies.read(req)
+  if (body === 'cut') return
+  if (body === 'too_large') return no(refusals.tooLarge(pipeline.limits.bodyBytes))
+  if (body === 'too_slow') return no(refusals.tooSlow(pipeline.limits.bodyIdleTimeoutMs))
+  const json = body.length === 0 ? { value: {} } : readJson(body)
+  if ('unreadable' in json) return no(refusals.invalid(json.unreadable))
+  const outcome = await act(asker, json.value)
+  if ('code' in outcome) return no(outcome)
+  headers.push('x-sluice-run-id', outcome.run.id, 'content-type', 'application/json')
+  caller.answer(outcome.status, headers, Buffer.from(JSON.stringify(viewOf(pipeline, outcome.run))))
+}
+
+function askerOf(pipeline: Pipeline, adminToken: string, req: IncomingMessage): Asker | null {
+  const given = req.headers.authorization?.replace(/^bearer /i, '') ?? ''
+  if (same(given, adminToken)) return { name: 'admin', agent: null }
+  const agent = pipeline.identities.of(req.headers, (req.url ?? '').split('?')[1] ?? '')
+  return agent === null ? null : { name: `agent:${agent.agent}`, agent }
+}
+
+/** The run, if the asker may act on it: an admin on all, an agent on its own and on what was spawned by its own. */
+export async function theirs(pipeline: Pipeline, asker: Asker, id: string): Promise<Run | null> {
+  const run = await pipeline.peers.awaited(() => pipeline.runs.get(id), peersWaitMs)
+  if (run === undefined) return null
+  const { agent } = asker
+  if (agent === null) return run
+  return [run, ...pipeline.runs.above(run)].some(one => one.about?.agent === agent.agent) ? run : null
+}
+
+/** A run that was opened at another gateway is known here some milliseconds later; over Kafka, some tens. */
+const peersWaitMs = 500
