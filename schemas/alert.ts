@@ -8,6 +8,8 @@ export const alertType = z.enum([
   'run.killed',
   'loop.detected',
   'errors.rate',
+  /** A rule of another kind has spoken: `rule` says which. */
+  'breaker.opened',
   'guardrail.hit',
   'events.lost',
 ])

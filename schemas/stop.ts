@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { mode } from './breakers.ts'
+import { header } from './envelope.ts'
+import { decodeRaw, type Message } from './events.ts'
 
 /**
  * What stands on `sluice.control` about who may work: a scope is stopped (`kill`, `pause`, `backoff`) or raised again
@@ -52,6 +54,20 @@ export const isStop = (it: Signal): it is Stop => it.type !== 'alert' && it.mode
 
 /** Whether a record of `sluice.control` is one of these, by its CloudEvents type. */
 export const signalTypes: ReadonlySet<string> = new Set(signal.shape.type.options)
+
+/** As it stands on control; null for what is none, or what a later program has written in words of its own. */
+export function decodeSignal(
+  message: Message,
+): { readonly id: string; readonly time: number; readonly signal: Signal } | null {
+  if (!signalTypes.has(message.headers[header.type] ?? '')) return null
+  try {
+    const raw = decodeRaw(message)
+    const parsed = signal.safeParse(raw)
+    return parsed.success ? { id: raw.id, time: raw.time, signal: parsed.data } : null
+  } catch {
+    return null // the sink tells the world about what cannot be read
+  }
+}
 
 /**
  * The key under which compaction keeps the last record. Each kind of stop has its own: a pause after a kill must not hide

@@ -2,6 +2,8 @@ import type { Alert } from '../../schemas/alert.ts'
 import type { MoneyDecision } from '../../schemas/control.ts'
 import { decodeDecision, decodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
+import { type Books, openBooks } from '../core/books.ts'
+import { type KeptBooks, keepBooks } from '../core/books-kept.ts'
 import { scopeOfNode } from '../core/caps.ts'
 import {
   decide,
@@ -30,6 +32,8 @@ export type Steward = {
   readonly read: (batch: Batch) => void
   /** The policy has changed: all caps are looked at again. */
   readonly lookAgain: () => void
+  /** What it knows; null while a decision is on its way, which may never stand on the log. */
+  readonly kept: () => KeptBooks | null
   /** Rejects where it can no longer know what stands on the log: whoever goes on has to begin anew. */
   readonly ended: Promise<void>
   readonly close: () => Promise<void>
@@ -46,6 +50,8 @@ export type StewardOptions = {
   readonly ends: () => Promise<Position>
   readonly control: Control
   readonly alerts: Alerts
+  /** What a former life knew; null where it begins at the beginning. */
+  readonly books: Books | null
 }
 
 /** Waiting asks give up after seconds, recalls go out again after fifths of one. */
@@ -53,7 +59,7 @@ const lookEveryMs = 50
 
 export function openSteward(options: StewardOptions): Steward {
   const { log, partition, settings, control, alerts } = options
-  const owner = openOwner(options.name, partition, settings)
+  const owner = openOwner(options.name, partition, settings, options.books ?? openBooks(partition))
   const broken = Promise.withResolvers<never>()
   broken.promise.catch(() => {}) // told by `ended`
   let thinking = false
@@ -117,6 +123,7 @@ export function openSteward(options: StewardOptions): Steward {
       for (const node of owner.books.nodes.keys()) owner.books.dirty.add(node)
       void think()
     },
+    kept: () => (owner.unread === 0 && !thinking ? keepBooks(owner.books) : null),
     ended: Promise.race([following.ended, broken.promise]),
     async close() {
       closed = true

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MoneyDecision } from '../../schemas/control.ts'
 import { header } from '../../schemas/envelope.ts'
-import { decodeRaw } from '../../schemas/events.ts'
 import { decodeDecision } from '../../schemas/money.ts'
-import { type Signal, signal, signalTypes } from '../../schemas/stop.ts'
+import { decodeSignal, type Signal, signalTypes } from '../../schemas/stop.ts'
 import { topics } from '../../schemas/topics.ts'
 import { Fault } from '../io/fault.ts'
 import type { EventLog, Follower, LogRecord } from '../io/log/port.ts'
@@ -106,15 +105,10 @@ export function followControl(options: {
 /** Null for what this program does not know: a later one's records are not for it to obey. */
 export function readControl(record: LogRecord, live = true): ControlRecord | null {
   const { offset } = record
-  if (!signalTypes.has(record.headers[header.type] ?? '')) {
-    const decision = decodeDecision(record)
-    return decision === null ? null : { about: 'money', offset, live, decision }
+  if (signalTypes.has(record.headers[header.type] ?? '')) {
+    const told = decodeSignal(record)
+    return told === null ? null : { about: 'signal', ...told, offset, live }
   }
-  try {
-    const raw = decodeRaw(record)
-    const parsed = signal.safeParse(raw)
-    return parsed.success ? { about: 'signal', id: raw.id, time: raw.time, offset, live, signal: parsed.data } : null
-  } catch {
-    return null // the sink tells the world about what cannot be read
-  }
+  const decision = decodeDecision(record)
+  return decision === null ? null : { about: 'money', offset, live, decision }
 }

@@ -1,4 +1,6 @@
+import path from 'node:path'
 import { startEnforcer } from '../../enforcer/enforcer.ts'
+import { openSnapshots } from '../../enforcer/snapshots.ts'
 import { loadConfig } from '../../io/config.ts'
 import { nextLife } from '../../io/epoch.ts'
 import { followPolicy } from '../../io/policy-follow.ts'
@@ -9,30 +11,29 @@ import type { StartRole } from './role.ts'
 const marginMs = 5_000
 
 export const start: StartRole = async ({ settings, env, slot, logger }) => {
-  const config = loadConfig(settings, env)
   const life = nextLife(settings.dataDir, 'enforcer', slot)
   const log = await openSharedLog(settings, life.producer, logger)
   await ensureTopics(log, logger)
-  let changed = () => {}
-  const policy = followPolicy(log, config, {
-    changed: () => changed(),
+  const policy = followPolicy(log, loadConfig(settings, env), {
+    changed: config => enforcer?.follow(config),
     unreadable: sentence => logger.error(sentence),
   })
+  let enforcer: Awaited<ReturnType<typeof startEnforcer>> | null = null
   await policy.known
-  const enforcer = await startEnforcer({
+  enforcer = await startEnforcer({
     log,
     life,
-    caps: policy.config,
-    settings: { termMs: config.leases.termMs, marginMs, keepsLease: false },
+    config: policy.config(),
+    settings: { termMs: policy.config().leases.termMs, marginMs, keepsLease: false },
     owners: settings.kafka === null ? 'one' : 'one for each partition',
+    snapshots: openSnapshots(path.join(settings.dataDir, 'enforcer')),
     logger,
   })
-  changed = enforcer.policyChanged
+  enforcer.follow(policy.config())
   // What it does not know it must not decide: the crash is the supervisor's to see.
-  for (const end of [enforcer.ended, policy.ended])
-    end.catch(error => {
-      throw error
-    })
+  Promise.race([enforcer.ended, policy.ended]).catch(error => {
+    throw error
+  })
   return {
     async close() {
       await enforcer.close()

@@ -1,0 +1,111 @@
+import type { Alert } from '../../schemas/alert.ts'
+import { decodeRaw, type Event, encode, type Message } from '../../schemas/events.ts'
+import type { RuleSignal } from '../../schemas/signal.ts'
+import { signalKey } from '../../schemas/stop.ts'
+import { type Alerted, alertsOf, type Decided, decide, decideActs } from '../core/acts.ts'
+import { fold, type Rules } from '../core/rules.ts'
+import { foldStop, type Stops } from '../core/stops.ts'
+import type { Batch, LogRecord } from '../io/log/port.ts'
+import type { Alerts } from './alerts.ts'
+import type { Control } from './control.ts'
+
+/**
+ * Who is stopped, and why: events are folded by the rules, and facts in which somebody asks for a stop are granted. What
+ * is decided stands on control before the batch counts as read, so a crash in between decides the same again, under the
+ * same ids.
+ */
+export type Judge = { readonly read: (batch: Batch) => Promise<void> }
+
+export function openJudge(options: {
+  /** As control has it; what is decided here is folded into it at once. */
+  readonly stops: Stops
+  readonly rules: Rules
+  readonly control: Control
+  readonly alerts: Alerts
+  readonly source: string
+}): Judge {
+  const { stops, rules, control, alerts, source } = options
+
+  const judged = (event: Event, partition: number): Judged => {
+    const decisions: Decided[] = []
+    const told: Alerted[] = []
+    const take = (decided: Decided | null, also: Alerted | null): void => {
+      if (decided === null) return
+      foldStop(stops, decided.signal, decided.time)
+      decisions.push(decided)
+      told.push(...alertsOf(decided), ...(also === null ? [] : [also]))
+    }
+    take(decideActs(stops, event), null)
+    for (const signal of fold(rules, event, partition)) take(decide(stops, wishOf(signal, event)), alertOf(signal))
+    return { decisions, told }
+  }
+
+  return {
+    async read({ partition, records }) {
+      const all = records.flatMap(record => {
+        const event = eventIn(record)
+        return event === null ? [] : [judged(event, partition)]
+      })
+      const decisions = all.flatMap(({ decisions }) => decisions)
+      if (decisions.length === 0) return
+      await control.write(decisions.map(decided => messageOf(decided, source)))
+      await Promise.all(all.flatMap(({ told }) => told).map(({ id, time, alert }) => alerts.raise(id, alert, time)))
+    },
+  }
+}
+
+type Judged = { readonly decisions: readonly Decided[]; readonly told: readonly Alerted[] }
+
+/** Gateways write events from checked types: they are not checked again. Null for what cannot be read. */
+function eventIn(record: LogRecord): Event | null {
+  try {
+    return decodeRaw(record) as Event
+  } catch {
+    return null // the sink tells the world about it
+  }
+}
+
+function messageOf({ id, time, signal }: Decided, source: string): Message {
+  const event = { id, source, time, ...signal }
+  return encode(event, signalKey(signal))
+}
+
+const wishOf = (signal: RuleSignal, event: Event): Parameters<typeof decide>[1] => {
+  const { rule, scope, action, mode, backoff_ms, time, evidence, cost_nano_usd, data, policy_version } = signal
+  const { run_id, root_run_id, parent_run_id, ancestors, team, agent } = signal
+  return {
+    type: action,
+    scope,
+    rule,
+    mode,
+    run_id,
+    root_run_id,
+    ...(parent_run_id === undefined ? {} : { parent_run_id }),
+    ...(ancestors === undefined ? {} : { ancestors }),
+    ...(team === undefined ? {} : { team }),
+    agent,
+    evidence,
+    policy_version,
+    cause: event.id,
+    at: time,
+    ...(backoff_ms === undefined ? {} : { until: time + backoff_ms }),
+    facts: { ...data, cost_nano_usd },
+  }
+}
+
+/** Of what kind an alert is that a rule causes, beside the stop itself. */
+const kinds: Readonly<Record<string, Alert['type']>> = {
+  loop: 'loop.detected',
+  cycle: 'loop.detected',
+  noProgress: 'loop.detected',
+  nearRepeat: 'loop.detected',
+  errorStreak: 'errors.rate',
+  errorRate: 'errors.rate',
+}
+
+function alertOf(signal: RuleSignal): Alerted {
+  const { rule, scope, action, mode, run_id, agent, evidence, policy_version, cost_nano_usd, data, time } = signal
+  const type = kinds[rule] ?? 'breaker.opened'
+  const about = { scope, run_id, agent, rule, action, mode, evidence: [...evidence], policy_version }
+  return { id: `${signal.id}:${type}`, time, alert: { type, ...about, data: { ...data, cost_nano_usd } } }
+}
