@@ -6,8 +6,11 @@ import { runningStack } from '../io/stack.ts'
 /** The admin routes of a running stack. */
 export type Admin = {
   /** Answers the parsed body of a 2xx; throws a Fault with what the stack said otherwise. */
-  call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>
+  call(method: Method, path: string, body?: unknown): Promise<unknown>
+  /** The same, with the status. */
+  ask(method: Method, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: unknown }>
 }
+type Method = 'GET' | 'POST' | 'DELETE'
 
 /** An admin's answer is short; a stack that needs longer is not well. */
 const timeoutMs = 10_000
@@ -26,8 +29,9 @@ export async function findAdmin(settings: Settings): Promise<Admin | null> {
       'no_admin_token',
       `There is no admin token for ${url}; set SLUICE_ADMIN_TOKEN to the one its first start printed.`,
     )
-  return {
-    async call(method, path, body) {
+  const admin: Admin = {
+    call: async (method, path, body) => (await admin.ask(method, path, body)).body,
+    async ask(method, path, body) {
       const response = await fetch(url + path, {
         method,
         headers: {
@@ -42,10 +46,11 @@ export async function findAdmin(settings: Settings): Promise<Admin | null> {
         })
       })
       const answer: unknown = await response.json().catch(() => null)
-      if (response.ok) return answer
+      if (response.ok) return { status: response.status, body: answer }
       throw new Fault('refused', said(answer) ?? `The stack at ${url} answered ${response.status}.`)
     },
   }
+  return admin
 }
 
 async function answers(url: string): Promise<boolean> {

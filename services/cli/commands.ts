@@ -36,9 +36,15 @@ export const commands: readonly Entry[] = [
   },
   {
     name: 'run',
-    usage: 'run show <id> [--json]',
-    says: 'one run step by step, and everything that it spawned',
-    load: () => import('./run-show.ts'),
+    usage: 'run show|pause|resume|kill|finish <id> [--reason R] [--limit-usd N] [--json]',
+    says: 'one run step by step, and everything that it spawned; stop it, or let it go on',
+    load: () => import('./run-verbs.ts'),
+  },
+  {
+    name: 'budgets',
+    usage: 'budgets [--scope agent:A] [--runs] [--json]',
+    says: 'what each cap allows, and what of it is spent and held',
+    load: () => import('./budgets.ts'),
   },
   {
     name: 'sql',

@@ -13,7 +13,7 @@ export function dollars(nano: number): string {
   if (usd === 0) return '$0'
   if (usd >= 1) return `$${usd.toFixed(2)}`
   const digits = Math.min(9, 2 - Math.floor(Math.log10(usd)))
-  return `$${usd.toFixed(digits).replace(/0+$/, '')}`
+  return `$${usd.toFixed(digits).replace(/\.?0+$/, '')}`
 }
 
 export function duration(ms: number): string {

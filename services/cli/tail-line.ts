@@ -28,6 +28,8 @@ export function lineOf(entry: Entry): string {
     cost === null ? '' : `$${dollars(cost)}`,
     text('outcome'),
     text('reason') || text('rule'),
+    text('mode') === 'shadow' ? 'shadow' : '',
+    ...detailsOf(entry['data']),
     latency === null ? '' : `${Math.round(latency)} ms`,
   ]
   const head = [
@@ -36,6 +38,24 @@ export function lineOf(entry: Entry): string {
     (text('agent') || '-').padEnd(12),
   ]
   return `${plain([...head, ...facts.filter(fact => fact !== '')].join('  '))}\n`
+}
+
+/** What an alert or a decision says beside its columns: how far, of how much, by whom. */
+function detailsOf(data: unknown): readonly string[] {
+  if (typeof data !== 'object' || data === null) return []
+  const said = data as Readonly<Record<string, unknown>> // an object can be asked for any key
+  const number = (name: string): number | null => (typeof said[name] === 'number' ? said[name] : null)
+  const [threshold, spent, limit] = [number('threshold'), number('spent_nano_usd'), number('limit_nano_usd')]
+  const [asked, cost] = [number('asked_nano_usd'), number('cost_nano_usd')]
+  const times = number('repeats') ?? number('rounds') ?? number('count')
+  return [
+    threshold === null ? '' : `at ${Math.round(threshold * 100)} %`,
+    spent === null || limit === null ? '' : `$${dollars(spent)} of $${dollars(limit)}`,
+    asked === null || limit === null ? '' : `asked for $${dollars(asked)}`,
+    typeof said['call'] === 'string' ? `${said['call']}${times === null ? '' : ` ×${times}`}` : '',
+    cost === null ? '' : `cost $${dollars(cost)}`,
+    typeof said['actor'] === 'string' ? `by ${said['actor']}` : '',
+  ]
 }
 
 /** Nano-dollars as dollars, without zeros that say nothing. */

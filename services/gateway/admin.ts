@@ -5,10 +5,16 @@ import { Fault, textOf } from '../io/fault.ts'
 import { createKey, listKeys, revokeKey } from '../io/keys.ts'
 import type { EventLog } from '../io/log/port.ts'
 import type { LivePolicy } from '../io/policy-follow.ts'
+import { budgetRoutes } from './admin-budgets.ts'
 import { policyRoutes } from './admin-policy.ts'
 
 /** What the admin token opens. Each act is a fact on the log; a gateway is only the door. */
-export type AdminOptions = { readonly token: string; readonly log: EventLog; readonly live: LivePolicy }
+export type AdminOptions = {
+  readonly token: string
+  readonly log: EventLog
+  readonly live: LivePolicy
+  readonly ledgerOwners: number
+}
 
 const keyRequest = z.strictObject({ agent: z.string().min(1).max(128) })
 
@@ -39,6 +45,7 @@ export function adminRoutes(app: FastifyInstance, options: AdminOptions): void {
       })
 
       policyRoutes(admin, options)
+      budgetRoutes(admin, options)
       admin.post('/keys', async (request, reply) => {
         const body = parsed(request.body)
         const wanted = keyRequest.safeParse(body)
@@ -67,7 +74,7 @@ function parsed(body: unknown): unknown {
 }
 
 /** Compares without telling by its time how much was right. */
-function same(given: string, token: string): boolean {
+export function same(given: string, token: string): boolean {
   const a = Buffer.from(given)
   const b = Buffer.from(token)
   return a.length === b.length && timingSafeEqual(a, b)
