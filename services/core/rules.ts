@@ -1,4 +1,4 @@
-import type { Breakers, RuleName } from '../../schemas/breakers.ts'
+import type { Breakers, RuleName, ScopeKind } from '../../schemas/breakers.ts'
 import type { Event } from '../../schemas/events.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
 import { type Bound, bind } from './rules/bind.ts'
@@ -12,7 +12,7 @@ import { loop } from './rules/loop.ts'
 import { nearRepeat } from './rules/near-repeat.ts'
 import { noProgress } from './rules/no-progress.ts'
 import { retryStorm } from './rules/retry-storm.ts'
-import { runScope, type Seen } from './rules/rule.ts'
+import { runScope, type ScopeId, type Seen, scopeOf } from './rules/rule.ts'
 import { signalOf } from './rules/signal-of.ts'
 import { spawnStorm } from './rules/spawn-storm.ts'
 import { follow, type Volatile, volatileOf } from './rules/step.ts'
@@ -47,9 +47,12 @@ export type Rules = Memory & {
   /** Only rules whose scope is one run, and which may stop it. */
   readonly onlyRuns: boolean
   bound: readonly Bound[]
-  byType: ReadonlyMap<Event['type'], readonly Bound[]>
+  byType: ReadonlyMap<Event['type'], readonly Group[]>
   volatile: Volatile
 }
+
+/** Rules that look at one kind of scope, so that it is looked up once; `null`: those that name their scopes themselves. */
+type Group = { readonly kind: ScopeKind | null; readonly bound: Bound[] }
 
 /** @param version of the policy, named by each signal */
 export const openRules = (policy: Breakers, version: string): Rules => opened(policy, version, false)
@@ -71,26 +74,32 @@ function opened(policy: Breakers, version: string, onlyRuns: boolean): Rules {
  * @param partition of `sluice.events` where it was read; a gateway that folds its own events has one
  */
 export function fold(rules: Rules, event: Event, partition = 0): readonly RuleSignal[] {
-  const bound = rules.byType.get(event.type)
-  if (bound === undefined && !steps.has(event.type) && !turns.has(event.type)) return silence
+  const groups = rules.byType.get(event.type) ?? nobody
+  const goesOn = steps.has(event.type)
+  if (groups === nobody && !goesOn && !turns.has(event.type)) return silence
   if (wasHeard(rules, event.id, partition)) return silence
   // Of a run that has ended nothing more is expected; and what led to a stop must not stop again what was resumed.
   if (over.has(event.type)) rules.scopes.delete(runScope(event.run_id))
   if (event.type === 'run.resumed') forget(rules, runScope(event.run_id))
-  const charged: Kept[] = []
-  const seen = readEvent(rules, event, charged)
-  let signals: RuleSignal[] | null = null
-  for (const rule of bound ?? []) {
-    for (const scope of rule.scopes(seen)) {
-      const kept = keptOf(rules, scope, event.time)
-      charge(kept, event, charged)
-      const ruling = rule.fold(kept.states, seen, scope)
-      if (ruling === null) continue
-      signals ??= []
-      signals.push(signalOf(rules.version, rule, ruling, scope, kept, event))
-    }
+  const run = goesOn ? keptFor(rules, runScope(event.run_id), event) : null
+  const seen: Seen = run === null ? { event, step: null } : inLightOf(run, event, rules.volatile)
+  const signals: RuleSignal[] = []
+  const ask = (rule: Bound, scope: ScopeId, kept: Kept) => {
+    const ruling = rule.fold(kept.states, seen, scope)
+    if (ruling !== null) signals.push(signalOf(rules.version, rule, ruling, scope, kept, event))
   }
-  return signals ?? silence
+  for (const { kind, bound } of groups) {
+    if (kind === null) {
+      for (const rule of bound)
+        for (const scope of rule.scopes?.(seen) ?? []) ask(rule, scope, keptFor(rules, scope, event))
+      continue
+    }
+    const scope = scopeOf(event, kind)
+    if (scope === null) continue
+    const kept = run !== null && kind === 'run' ? run : keptFor(rules, scope, event)
+    for (const rule of bound) ask(rule, scope, kept)
+  }
+  return signals.length === 0 ? silence : signals
 }
 
 /** From now on the rules go by this policy. What is known is kept, but for rules that now look at other scopes. */
@@ -116,6 +125,7 @@ export function replace(rules: Rules, policy: Breakers, version: string): void {
 }
 
 const silence: readonly RuleSignal[] = []
+const nobody: readonly Group[] = []
 /** Of these a run's trail is made, whether or not a rule sees them. */
 const steps: ReadonlySet<Event['type']> = new Set([
   'admission.granted',
@@ -127,31 +137,31 @@ const steps: ReadonlySet<Event['type']> = new Set([
 const over: ReadonlySet<Event['type']> = new Set(['run.killed', 'run.finished', 'run.expired'])
 const turns: ReadonlySet<Event['type']> = new Set([...over, 'run.resumed'])
 
-/** The event in the light of its run, whose trail it goes on. */
-function readEvent(rules: Rules, event: Event, charged: Kept[]): Seen {
-  if (!steps.has(event.type)) return { event, step: null }
-  const kept = keptOf(rules, runScope(event.run_id), event.time)
-  charge(kept, event, charged)
-  const { trail, step } = follow(kept.trail, event, rules.volatile)
-  kept.trail = trail
+/** What the event means to its run, whose trail it goes on. */
+function inLightOf(run: Kept, event: Event, volatile: Volatile): Seen {
+  const { trail, step } = follow(run.trail, event, volatile)
+  run.trail = trail
   return { event, step }
 }
 
-/** Once for each scope that the event touches, however many rules look at it. */
-function charge(kept: Kept, event: Event, charged: Kept[]): void {
-  if (!('cost_nano_usd' in event) || event.cost_nano_usd === undefined || charged.includes(kept)) return
-  charged.push(kept)
-  kept.costNanoUsd += event.cost_nano_usd
+/** To be asked for once for each scope that an event touches: what it has cost is added here. */
+function keptFor(rules: Rules, scope: ScopeId, event: Event): Kept {
+  const kept = keptOf(rules, scope, event.time)
+  if ('cost_nano_usd' in event && event.cost_nano_usd !== undefined) kept.costNanoUsd += event.cost_nano_usd
+  return kept
 }
 
 function boundBy(policy: Breakers, onlyRuns: boolean): Pick<Rules, 'bound' | 'byType' | 'volatile'> {
   const bound = rulesOf(policy).filter(rule => !onlyRuns || (rule.scope === 'run' && rule.mayStop))
-  const byType = new Map<Event['type'], Bound[]>()
+  const byType = new Map<Event['type'], Group[]>()
   for (const rule of bound)
     for (const type of rule.sees) {
-      const others = byType.get(type)
-      if (others === undefined) byType.set(type, [rule])
-      else others.push(rule)
+      const groups = byType.get(type) ?? []
+      byType.set(type, groups)
+      const kind = rule.scopes === null ? rule.scope : null
+      const group = groups.find(group => group.kind === kind)
+      if (group === undefined) groups.push({ kind, bound: [rule] })
+      else group.bound.push(rule)
     }
   return { bound, byType, volatile: volatileOf(policy.volatile) }
 }

@@ -1,18 +1,19 @@
-import type { Action, Breakers, Knobs, RuleName } from '../../../schemas/breakers.ts'
+import type { Action, Breakers, Knobs, RuleName, ScopeKind } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
 import type { Armed, Rule, Ruling, ScopeId, Seen } from './rule.ts'
 
 /** A rule with its knobs. */
 export type Bound = {
   readonly name: RuleName
-  readonly scope: string
+  readonly scope: ScopeKind
   readonly mode: 'enforce' | 'shadow'
   readonly backoffMs: number
   /** Its lines, as a text to compare. */
   readonly lines: string
   readonly mayStop: boolean
   readonly sees: readonly Event['type'][]
-  readonly scopes: (seen: Seen) => readonly ScopeId[]
+  /** Where it is not simply the scope of that kind. */
+  readonly scopes: ((seen: Seen) => readonly ScopeId[]) | null
   readonly fold: (states: Partial<Record<RuleName, Armed>>, seen: Seen, scope: ScopeId) => Ruling | null
 }
 
@@ -24,6 +25,7 @@ export function bind<Name extends RuleName, State extends Armed>(
   const knobs = given as Knobs<Name> // null was ruled out above
   const actions: readonly Action[] = knobs.stages?.map(({ action }) => action) ?? [knobs.action]
   const { scope: _scope, mode, backoffFor, ...lines } = knobs
+  const { scopes } = rule
   return {
     name: rule.name,
     scope: knobs.scope,
@@ -32,7 +34,7 @@ export function bind<Name extends RuleName, State extends Armed>(
     lines: JSON.stringify(lines),
     mayStop: mode === 'enforce' && actions.some(action => action !== 'alert'),
     sees: rule.sees,
-    scopes: seen => rule.scopes(seen, knobs),
+    scopes: scopes === undefined ? null : seen => scopes(seen, knobs),
     fold(states, seen, scope) {
       const before = (states[rule.name] as State | undefined) ?? rule.initial // only this rule puts states under its name
       const after = rule.evolve(before, seen, knobs, scope)

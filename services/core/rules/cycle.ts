@@ -1,4 +1,4 @@
-import { type Armed, crossed, linesOf, peakOf, type Rule, scopesOf, withEvidence } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule, withEvidence, withLane } from './rule.ts'
 import { type Lane, pairOf } from './step.ts'
 
 type State = Armed & Readonly<Record<Lane, Turns>>
@@ -19,7 +19,6 @@ type Turns = {
 export const cycle: Rule<'cycle', State> = {
   name: 'cycle',
   sees: ['tool.returned', 'agent.returned', 'llm.completed'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, tool: still(), llm: still() },
 
   evolve(state, { event, step }, knobs) {
@@ -27,7 +26,7 @@ export const cycle: Rule<'cycle', State> = {
     const turns = turned(state[step.lane], pairOf(step.call, step.result), event.id, knobs.maxPeriod)
     const other = step.lane === 'tool' ? state.llm.rounds : state.tool.rounds
     const level = Math.max(turns.rounds, other)
-    return { ...state, [step.lane]: turns, peak: peakOf(state.peak, level, linesOf(knobs, knobs.rounds)) }
+    return withLane(peakOf(state.peak, level, linesOf(knobs, knobs.rounds)), step.lane, turns, state)
   },
 
   decide(before, after, { step }, knobs) {

@@ -1,4 +1,4 @@
-import { type Armed, crossed, linesOf, peakOf, type Rule, scopesOf, withEvidence } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule, withEvidence, withLane } from './rule.ts'
 import type { Lane } from './step.ts'
 
 type State = Armed & Readonly<Record<Lane, Streak>>
@@ -27,7 +27,6 @@ const denials: ReadonlySet<string> = new Set([
 export const deniedStreak: Rule<'deniedStreak', State> = {
   name: 'deniedStreak',
   sees: ['admission.refused', 'admission.granted', 'tool.returned', 'agent.returned'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, tool: none, llm: none },
 
   evolve(state, { event }, knobs) {
@@ -44,7 +43,7 @@ export const deniedStreak: Rule<'deniedStreak', State> = {
       streak = { denials: was.denials + 1, at: event.time, ids: withEvidence(was.ids, event.id) }
     }
     const level = Math.max(streak.denials, lane === 'tool' ? state.llm.denials : state.tool.denials)
-    return { ...state, [lane]: streak, peak: peakOf(state.peak, level, linesOf(knobs, knobs.count)) }
+    return withLane(peakOf(state.peak, level, linesOf(knobs, knobs.count)), lane, streak, state)
   },
 
   decide(before, after, { event }, knobs) {

@@ -1,5 +1,5 @@
 import type { Event } from '../../../schemas/events.ts'
-import { type Armed, crossed, linesOf, peakOf, type Rule, scopesOf, withEvidence } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule, withEvidence, withLane } from './rule.ts'
 import { type Heard, heardNow, knew, type Lane, type Step, unheard } from './step.ts'
 
 type State = Armed & Readonly<Record<Lane, Streak>>
@@ -19,7 +19,6 @@ const noErrors: Streak = { errors: 0, heard: unheard, ids: [] }
 export const errorStreak: Rule<'errorStreak', State> = {
   name: 'errorStreak',
   sees: ['tool.returned', 'agent.returned', 'llm.completed'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, tool: noErrors, llm: noErrors },
 
   evolve(state, { event, step }, knobs) {
@@ -28,7 +27,7 @@ export const errorStreak: Rule<'errorStreak', State> = {
     const next = after(streak, event, step, event.outcome)
     if (next === streak) return state
     const level = Math.max(next.errors, step.lane === 'tool' ? state.llm.errors : state.tool.errors)
-    return { ...state, [step.lane]: next, peak: peakOf(state.peak, level, linesOf(knobs, knobs.count)) }
+    return withLane(peakOf(state.peak, level, linesOf(knobs, knobs.count)), step.lane, next, state)
   },
 
   decide(before, after, { step }, knobs) {

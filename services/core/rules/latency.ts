@@ -1,5 +1,5 @@
 import { nothingRecent, type Recent, sumOf, withRecent } from './recent.ts'
-import { type Armed, crossed, firstOf, type Line, linesOf, type Rule, scopesOf, withEvidence } from './rule.ts'
+import { type Armed, crossed, firstOf, type Line, linesOf, type Rule, withEvidence } from './rule.ts'
 
 /** Sums: calls, and for each line the calls above it. Counted so, the percentile is exact and costs no memory. */
 type State = Armed & { readonly under: string; readonly recent: Recent; readonly ids: readonly string[] }
@@ -14,7 +14,6 @@ const slowShare = 0.05
 export const latency: Rule<'latency', State> = {
   name: 'latency',
   sees: ['tool.returned', 'llm.completed'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, under: '', recent: nothingRecent, ids: [] },
 
   evolve(state, { event }, knobs) {

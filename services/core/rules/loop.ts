@@ -1,4 +1,4 @@
-import { type Armed, crossed, firstOf, linesOf, type Rule, scopesOf } from './rule.ts'
+import { type Armed, crossed, firstOf, linesOf, type Rule, withLane } from './rule.ts'
 import { type Lane, pairOf } from './step.ts'
 
 /** The last steps of each lane, oldest first: call and result as one number, and the event's id. */
@@ -13,17 +13,16 @@ type Entry = readonly [pair: number, id: string]
 export const loop: Rule<'loop', State> = {
   name: 'loop',
   sees: ['tool.returned', 'agent.returned', 'llm.completed'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, tool: [], llm: [] },
 
   evolve(state, { event, step }, knobs) {
     if (step === null || step.call === null || step.result === null || step.twin) return state
-    const lines = linesOf(knobs, knobs.repeats)
     const entries = [...state[step.lane].slice(1 - knobs.within), [pairOf(step.call, step.result), event.id] as const]
     const level = repeatsIn(entries)
     // What was said stays said for as long as anything stands among them often enough, be it the last or not.
-    const calm = level < firstOf(lines) / 2 && (state.peak === 0 || mostIn(entries) < firstOf(lines) / 2)
-    return { ...state, [step.lane]: entries, peak: calm ? level : Math.max(state.peak, level) }
+    const low = firstOf(linesOf(knobs, knobs.repeats)) / 2
+    const calm = level < low && (state.peak < low || mostIn(entries) < low)
+    return withLane(calm ? level : Math.max(state.peak, level), step.lane, entries, state)
   },
 
   decide(before, after, { step }, knobs) {

@@ -1,4 +1,4 @@
-import { type Armed, crossed, linesOf, peakOf, type Rule, scopesOf } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule } from './rule.ts'
 import { alike, type Words, wordsIn } from './words.ts'
 
 type State = Armed & {
@@ -22,7 +22,6 @@ const wishesKept = 12
 export const nearRepeat: Rule<'nearRepeat', State> = {
   name: 'nearRepeat',
   sees: ['tool.returned', 'agent.returned'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, wishes: [], stale: [], steps: 0 },
 
   evolve(state, { event, step }, knobs) {

@@ -1,4 +1,4 @@
-import { type Armed, crossed, linesOf, peakOf, type Rule, scopesOf, withEvidence } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule, withEvidence, withLane } from './rule.ts'
 import { type Heard, heardNow, knew, type Lane, unheard } from './step.ts'
 
 type State = Armed & Readonly<Record<Lane, Same>>
@@ -14,7 +14,6 @@ const nothing: Same = { result: null, times: 0, heard: unheard, ids: [] }
 export const noProgress: Rule<'noProgress', State> = {
   name: 'noProgress',
   sees: ['tool.returned', 'agent.returned', 'llm.completed'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, tool: nothing, llm: nothing },
 
   evolve(state, { event, step }, knobs) {
@@ -30,7 +29,7 @@ export const noProgress: Rule<'noProgress', State> = {
       ids: isSame ? withEvidence(was.ids, event.id) : [event.id],
     }
     const level = Math.max(now.times, step.lane === 'tool' ? state.llm.times : state.tool.times)
-    return { ...state, [step.lane]: now, peak: peakOf(state.peak, level, linesOf(knobs, knobs.sameResult)) }
+    return withLane(peakOf(state.peak, level, linesOf(knobs, knobs.sameResult)), step.lane, now, state)
   },
 
   decide(before, after, { step }, knobs) {

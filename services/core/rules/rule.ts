@@ -1,6 +1,6 @@
 import type { Action, Knobs, RuleName, ScopeKind } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
-import type { Step } from './step.ts'
+import type { Lane, Step } from './step.ts'
 
 /** `run:<id>`, `agent:<name>`, `team:<name>`, `org`, `model:<name>`, `tool:<name>`, `provider:<name>`. */
 export type ScopeId = string
@@ -17,8 +17,8 @@ export type Rule<Name extends RuleName, State extends Armed> = {
   readonly name: Name
   /** Of all other events it hears nothing. */
   readonly sees: readonly Event['type'][]
-  /** Whose states the event touches. */
-  readonly scopes: (seen: Seen, knobs: Knobs<Name>) => readonly ScopeId[]
+  /** Whose states the event touches, where that is not simply the scope of the kind that its knobs name. */
+  readonly scopes?: (seen: Seen, knobs: Knobs<Name>) => readonly ScopeId[]
   readonly initial: State
   /** The very same state where the event is nothing to the rule. */
   readonly evolve: (state: State, seen: Seen, knobs: Knobs<Name>, scope: ScopeId) => State
@@ -74,26 +74,26 @@ const evidenceKept = 24
 export const withEvidence = (ids: readonly string[], id: string, most = evidenceKept): readonly string[] =>
   ids.length < most ? [...ids, id] : [...ids.slice(ids.length - Math.min(most, evidenceKept) + 1), id]
 
-/** The scope of a kind that an event belongs to; none where the event has no such thing. */
-export function scopesOf(event: Event, kind: ScopeKind): readonly ScopeId[] {
+/** The scope of a kind that an event belongs to; null where the event has no such thing. */
+export function scopeOf(event: Event, kind: ScopeKind): ScopeId | null {
   switch (kind) {
     case 'run':
-      return [runScope(event.run_id)]
+      return runScope(event.run_id)
     case 'agent':
-      return [`agent:${event.agent}`]
+      return `agent:${event.agent}`
     case 'team':
-      return event.team === undefined ? none : [`team:${event.team}`]
+      return event.team === undefined ? null : `team:${event.team}`
     case 'org':
-      return org
+      return 'org'
     case 'model': {
       const model =
         ('model' in event ? event.model : undefined) ?? ('model_requested' in event ? event.model_requested : undefined)
-      return model === undefined ? none : [`model:${model}`]
+      return model === undefined ? null : `model:${model}`
     }
     case 'tool':
-      return 'tool' in event ? [`tool:${toolOf(event)}`] : none
+      return 'tool' in event ? `tool:${toolOf(event)}` : null
     case 'provider':
-      return 'provider' in event && event.provider !== undefined ? [`provider:${event.provider}`] : none
+      return 'provider' in event && event.provider !== undefined ? `provider:${event.provider}` : null
     default:
       return kind satisfies never
   }
@@ -105,5 +105,11 @@ export const runScope = (runId: string): ScopeId => `run:${runId}`
 export const toolOf = ({ server, tool }: { readonly server?: string | undefined; readonly tool: string }): string =>
   server === undefined || server === 'provider' || tool.startsWith(`${server}.`) ? tool : `${server}.${tool}`
 
-const none: readonly ScopeId[] = []
-const org: readonly ScopeId[] = ['org']
+/** A state with one lane renewed. Written out: names that are computed make an object ten times as dear. */
+export const withLane = <Of>(
+  peak: number,
+  lane: Lane,
+  now: Of,
+  before: { readonly tool: Of; readonly llm: Of },
+): Armed & { readonly tool: Of; readonly llm: Of } =>
+  lane === 'tool' ? { peak, tool: now, llm: before.llm } : { peak, tool: before.tool, llm: now }

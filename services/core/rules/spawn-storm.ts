@@ -1,6 +1,6 @@
 import type { Knobs } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
-import { type Armed, crossed, linesOf, peakOf, type Rule, runScope, scopesOf } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule, runScope, scopeOf } from './rule.ts'
 
 type State = Armed & { readonly children: readonly Child[]; readonly below: readonly Child[] }
 type Child = readonly [run: string, time: number, id: string]
@@ -16,7 +16,7 @@ export const spawnStorm: Rule<'spawnStorm', State> = {
   scopes({ event }, { scope }) {
     const { parent_run_id: parent, root_run_id: root } = event
     if (parent === undefined) return []
-    if (scope !== 'run') return scopesOf(event, scope)
+    if (scope !== 'run') return [scopeOf(event, scope) ?? []].flat()
     return parent === root ? [runScope(parent)] : [runScope(parent), runScope(root)]
   },
   initial: { peak: 0, children: [], below: [] },

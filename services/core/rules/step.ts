@@ -96,14 +96,18 @@ export function follow(trail: Trail, event: Event, volatile: Volatile): { trail:
 export type Volatile = { readonly names: ReadonlySet<string>; readonly glance: RegExp | null }
 
 export function volatileOf(names: readonly string[]): Volatile {
-  const words = names.map(name => JSON.stringify(name).replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-  return { names: new Set(names), glance: names.length === 0 ? null : new RegExp(`(?:${words.join('|')})\\s*:`) }
+  const words = names.map(name =>
+    JSON.stringify(name)
+      .slice(1, -1)
+      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&'),
+  )
+  return { names: new Set(names), glance: names.length === 0 ? null : new RegExp(`"(?:${words.join('|')})"\\s*:`) }
 }
 
 const opened = (trail: Trail, lane: Lane, key: string): Trail => {
   const was = trail[lane]
-  const open: Pair<string> = [key, was.ended]
-  return { ...trail, [lane]: { ...was, open: [...was.open.slice(-openKept + 1), open] } }
+  const open = [...(was.open.length < openKept ? was.open : was.open.slice(1)), [key, was.ended] as const]
+  return inLane(trail, lane, { ended: was.ended, open, last: was.last, failed: was.failed })
 }
 
 type Ended = {
@@ -136,8 +140,11 @@ function ended(trail: Trail, lane: Lane, key: string | null, { name, call, whole
       open.length === 0 ? emptyLane.last : pair === null ? was.last : [...was.last.slice(-lastKept + 1), [pair, at]],
     failed: failedOf(was.failed, whole, at, failed),
   }
-  return { trail: { ...trail, [lane]: next }, step }
+  return { trail: inLane(trail, lane, next), step }
 }
+
+const inLane = ({ tool, llm, asking }: Trail, lane: Lane, now: LaneTrail): Trail =>
+  lane === 'tool' ? { tool: now, llm, asking } : { tool, llm: now, asking }
 
 function failedOf(known: readonly Pair<number>[], whole: number | null, at: number, failed: boolean) {
   if (whole === null || (!failed && known.length === 0)) return known

@@ -1,5 +1,5 @@
 import { nothingRecent, type Recent, sumOf, withRecent } from './recent.ts'
-import { type Armed, crossed, linesOf, peakOf, type Rule, scopesOf, withEvidence } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule, withEvidence } from './rule.ts'
 
 /** Sums: nano-dollars, tokens. */
 type State = Armed & { readonly windowMs: number; readonly recent: Recent; readonly ids: readonly string[] }
@@ -8,7 +8,6 @@ type State = Armed & { readonly windowMs: number; readonly recent: Recent; reado
 export const velocity: Rule<'velocity', State> = {
   name: 'velocity',
   sees: ['llm.completed', 'tool.returned', 'agent.returned'],
-  scopes: ({ event }, { scope }) => scopesOf(event, scope),
   initial: { peak: 0, windowMs: 0, recent: nothingRecent, ids: [] },
 
   evolve(state, { event }, knobs) {
