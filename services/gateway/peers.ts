@@ -32,6 +32,9 @@ export const noPeers: Peers = {
   close: async () => {},
 }
 
+/** Of each of a dozen partitions: a second of reading at a start. */
+const unmarkedRecords = 5_000
+
 /** After the log broke under the follower. */
 const againMs = 1_000
 
@@ -70,13 +73,16 @@ export function followPeers(options: {
       },
     })
 
-  /** Each gateway marks in its partition where the idle time began; a log without such marks is followed from now on. */
+  /** Each gateway marks in its partition where the idle time began. Kafka's has no such marks: some of its end is read. */
   const marks = async () => {
     const partitions = await log.partitions(topic)
     return Promise.all(
       partitions.map(async partition => {
         const at = { topic, partition }
-        return { ...at, offset: (await log.committed(memoryGroup, at))?.offset ?? (await log.bounds(at)).end }
+        const mark = await log.committed(memoryGroup, at)
+        if (mark !== null) return { ...at, offset: mark.offset }
+        const { earliest, end } = await log.bounds(at)
+        return { ...at, offset: Math.max(earliest, end - unmarkedRecords) }
       }),
     )
   }

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { send } from '../support/gateway.ts'
+import { codeOf, startFleet } from './fleet.ts'
+
+test('a run is opened with its terms, told of, and belongs to whoever opened it', async t => {
+  const fleet = await startFleet(t)
+  const body = { task: 'dig', budgets: [{ limitUsd: 0.5 }], maxSteps: 3, labels: { team: 'blue' } }
+  const made = await fleet.ask('/v1/runs', { key: fleet.key, body })
+  assert.equal(made.status, 201)
+  assert.partialDeepStrictEqual(made.json, {
+    state: 'running',
+    agent: 'tester',
+    task: 'dig',
+    parentRunId: null,
+    rootRunId: made.json['id'],
+    budgets: [{ limitUsd: 0.5 }],
+    maxSteps: 3,
+    labels: { team: 'blue' },
+  })
+  const id = String(made.json['id'])
+  assert.equal((await fleet.call(id)).headers['x-sluice-step'], '1')
+  const told = await fleet.ask(`/v1/runs/${id}`, { key: fleet.key })
+  assert.partialDeepStrictEqual(told.json, { id, steps: 1, state: 'running' })
+  for (const route of [`/v1/runs/${id}`, '/v1/runs/unheard-of']) {
+    const foreign = await fleet.ask(route, { key: fleet.otherKey })
+    assert.deepEqual([foreign.status, codeOf(foreign.text)], [404, 'not_found'])
+  }
+  assert.equal((await fleet.ask(`/v1/runs/${id}/kill`, { key: fleet.otherKey, body: {} })).status, 404)
+  assert.equal((await fleet.ask(`/v1/runs/${id}`)).status, 200)
+  assert.equal((await send(`${fleet.urls[0]}/v1/runs/${id}`)).status, 401)
+})
+
+test('a run may only narrow what is above it, and what nobody knows is refused', async t => {
+  const fleet = await startFleet(t)
+  const open = (body: object) => fleet.ask('/v1/runs', { key: fleet.key, body })
+  const { json } = await open({ budgets: [{ limitUsd: 1 }], maxSteps: 10 })
+  const parentRunId = json['id']
+  const child = await open({ parentRunId, budgets: [{ limitUsd: 0.4 }], maxSteps: 5 })
+  assert.partialDeepStrictEqual(child.json, { parentRunId, rootRunId: parentRunId, depth: 1 })
+  const wrong = [
+    { parentRunId, budgets: [{ limitUsd: 2 }] },
+    { parentRunId, budgets: [{ limitUsd: 2, window: '1d' }] },
+    { parentRunId, maxSteps: 11 },
+    { parentRunId: child.json['id'], maxSteps: 6 },
+    { parentRunId: 'unheard-of' },
+    { budget: 1 },
+    { maxSteps: 0 },
+  ]
+  for (const body of wrong) {
+    const { status, text } = await open(body)
+    assert.deepEqual([status, codeOf(text)], [400, 'invalid_request'], JSON.stringify(body))
+  }
+  const delegated = await open({ agent: 'other' })
+  assert.deepEqual([delegated.status, codeOf(delegated.text)], [403, 'delegation_not_allowed'])
+  assert.equal((await fleet.ask('/v1/runs', { body: { agent: 'other' } })).json['agent'], 'other')
+})
+
+test('steps, depth, children and time of a run have ends, each with a code of its own', async t => {
+  const defaults = { maxSteps: 2, maxDepth: 1, maxChildren: 2 }
+  const fleet = await startFleet(t, { config: { runs: { defaults } } })
+  const below = (run: string, parent: string) => fleet.call(run, { headers: { 'x-sluice-parent-run-id': parent } })
+  const code = async (answer: ReturnType<typeof below>) => {
+    const { status, text, headers } = await answer
+    if (status !== 200) assert.equal(headers['x-should-retry'], 'false')
+    return status === 200 ? 'ok' : `${status} ${codeOf(text)}`
+  }
+  const both = await Promise.all([fleet.call('top'), fleet.call('top'), fleet.call('top')].map(code))
+  assert.deepEqual(both.toSorted(), ['403 max_steps_exceeded', 'ok', 'ok'])
+  assert.equal(await code(below('child-1', 'top')), 'ok')
+  assert.equal(await code(below('grandchild', 'child-1')), '403 max_depth_exceeded')
+  assert.equal(await code(below('grandchild', 'child-1')), '403 max_depth_exceeded', 'asking again opens no door')
+  assert.equal(await code(below('child-2', 'top')), 'ok')
+  assert.equal(await code(below('child-3', 'top')), '403 max_children_exceeded')
+  assert.equal(await code(below('child-1', 'top')), 'ok', 'one that is there goes on')
+
+  const { json } = await fleet.ask('/v1/runs', { key: fleet.key, body: { maxDurationMs: 1 } })
+  assert.equal(await code(fleet.call(String(json['id']))), '403 run_expired')
+  assert.equal((await fleet.ask(`/v1/runs/${json['id']}`)).json['state'], 'expired')
+  const facts = await fleet.ask(`/v1/runs/${json['id']}`)
+  assert.equal(facts.json['maxDurationMs'], 1)
+})
