@@ -1,5 +1,6 @@
 import type { Alert } from '../../schemas/alert.ts'
 import type { Event } from '../../schemas/events.ts'
+import type { RuleSignal } from '../../schemas/signal.ts'
 import { isStop, type Signal, signalId } from '../../schemas/stop.ts'
 import { decidedKept, type Stops } from './stops.ts'
 
@@ -48,6 +49,24 @@ export function decide(stops: Stops, wish: Wish): Decided | null {
     },
   }
   return { id, time: at, signal }
+}
+
+/** What a rule wants. Its cause is the event that crossed the line, the last of its evidence. */
+export function wishOf(signal: RuleSignal): Wish {
+  const { rule, scope, action, mode, backoff_ms, time, evidence, cost_nano_usd, data, policy_version } = signal
+  const { run_id, root_run_id, parent_run_id, ancestors, team, agent } = signal
+  return {
+    type: action,
+    scope,
+    rule,
+    mode,
+    ...defined({ run_id, root_run_id, parent_run_id, ancestors, team, agent, policy_version }),
+    evidence,
+    cause: evidence.at(-1) ?? signal.id,
+    at: time,
+    ...(backoff_ms === undefined ? {} : { until: time + backoff_ms }),
+    facts: { ...data, cost_nano_usd },
+  }
 }
 
 /** Whose word a fact about a run is, where it is a rule's: a gateway wrote it after the decision, it is none to decide by. */

@@ -2,7 +2,7 @@ import type { Alert } from '../../schemas/alert.ts'
 import { decodeRaw, type Event, encode, type Message } from '../../schemas/events.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
 import { signalKey } from '../../schemas/stop.ts'
-import { type Alerted, alertsOf, type Decided, decide, decideActs } from '../core/acts.ts'
+import { type Alerted, alertsOf, type Decided, decide, decideActs, wishOf } from '../core/acts.ts'
 import { fold, type Rules } from '../core/rules.ts'
 import { foldStop, type Stops } from '../core/stops.ts'
 import type { Batch, LogRecord } from '../io/log/port.ts'
@@ -36,7 +36,7 @@ export function openJudge(options: {
       told.push(...alertsOf(decided), ...(also === null ? [] : [also]))
     }
     take(decideActs(stops, event), null)
-    for (const signal of fold(rules, event, partition)) take(decide(stops, wishOf(signal, event)), alertOf(signal))
+    for (const signal of fold(rules, event, partition)) take(decide(stops, wishOf(signal)), alertOf(signal))
     return { decisions, told }
   }
 
@@ -68,29 +68,6 @@ function eventIn(record: LogRecord): Event | null {
 function messageOf({ id, time, signal }: Decided, source: string): Message {
   const event = { id, source, time, ...signal }
   return encode(event, signalKey(signal))
-}
-
-const wishOf = (signal: RuleSignal, event: Event): Parameters<typeof decide>[1] => {
-  const { rule, scope, action, mode, backoff_ms, time, evidence, cost_nano_usd, data, policy_version } = signal
-  const { run_id, root_run_id, parent_run_id, ancestors, team, agent } = signal
-  return {
-    type: action,
-    scope,
-    rule,
-    mode,
-    run_id,
-    root_run_id,
-    ...(parent_run_id === undefined ? {} : { parent_run_id }),
-    ...(ancestors === undefined ? {} : { ancestors }),
-    ...(team === undefined ? {} : { team }),
-    agent,
-    evidence,
-    policy_version,
-    cause: event.id,
-    at: time,
-    ...(backoff_ms === undefined ? {} : { until: time + backoff_ms }),
-    facts: { ...data, cost_nano_usd },
-  }
 }
 
 /** Of what kind an alert is that a rule causes, beside the stop itself. */

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { encodeFact, type Fact } from '../../schemas/events.ts'
+import { type Continued, encodeFact, type Fact } from '../../schemas/events.ts'
 import type { Standing } from '../core/stops.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
@@ -8,6 +9,7 @@ import { followKeys } from '../io/keys.ts'
 import type { EventLog, Partition } from '../io/log/port.ts'
 import type { AppliedPolicy, LivePolicy } from '../io/policy-follow.ts'
 import { adminRoutes } from './admin.ts'
+import { openRunBreakers, type RunBreakers } from './breakers.ts'
 import { openBodyReader } from './caller.ts'
 import { followControl } from './control.ts'
 import { openDispatch } from './dispatch.ts'
@@ -29,9 +31,10 @@ import { openRecorder } from './recorder.ts'
 import { crashed, memoryMarks, takeOver } from './recover.ts'
 import { serveReports } from './reported.ts'
 import { workOfRun } from './run-facts.ts'
+import { runRoutes } from './run-routes.ts'
 import { openRuns, type Run, retold } from './runs.ts'
-import { tellStops } from './stop-told.ts'
 import { simulator } from './simulator/simulator.ts'
+import { tellStops } from './stop-told.ts'
 import { openReports } from './told.ts'
 import { unansweredFacts } from './tools.ts'
 
@@ -81,24 +84,39 @@ export type Gateway = {
 /** How often it is looked for runs that have been idle for too long. */
 const endEveryMs = 500
 
+/** Reading what the last half hour left takes a fraction of this. */
+const peersWaitMs = 3_000
+
+/** Runs that ended are of no use to the rules; looking at all of them takes a millisecond for each ten thousand. */
+const evictEveryMs = 60_000
+
 /** How often the mark is moved that tells a next life where to begin reading. */
 const markEveryMs = 2_000
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, life, logger } = options
   const writer = await log.writer(options.at.topic, { partition: options.at.partition })
-  const recorder = openRecorder({ writer, life, encode: encodeFact })
+  const recorder = openRecorder<Fact | Continued>({
+    writer,
+    life,
+    encode: encodeFact,
+    said: (envelope, fact) => breakers?.see(envelope, fact),
+  })
   const open = openCalls()
   const queued = openQueued()
   const short = life.producer.replace(/^gateway-/, '')
   const network = openDispatch()
   let forget = () => {}
+  let breakers: RunBreakers | null = null
   const inForce = await openInForce({
     log: options.shared,
     start: config,
     own: options.own ?? (config => config),
     upstreams: { network, simulator },
-    changed: () => forget(),
+    changed: () => {
+      forget()
+      breakers?.follow(inForce.policies().breakers, inForce.policies().version)
+    },
     ...(options.policyFile === undefined ? {} : { file: options.policyFile }),
     logger,
   })
@@ -110,10 +128,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const reports = openReports()
   const killswitch = openKillswitch({
     observed: it => told.observed(it),
-    heard: signal => told.heard(signal),
+    heard(signal) {
+      if (signal.type === 'resume') breakers?.resumed(signal.scope)
+      told.heard(signal)
+    },
     ...(options.stopsFile === undefined ? {} : { file: options.stopsFile }),
     onFault: error => logger.warn({ err: error }, 'what is known of stops could not be kept'),
   })
+  const { breakers: policy, version } = inForce.policies()
+  breakers = openRunBreakers(policy, version, killswitch.ruled.bind(killswitch))
   const memory: Memory = { runs, queued, reports, asked: event => void killswitch.asked(event) }
   const former = await takeOver(log, options.at, memory, Date.now() - rememberedMs)
   const { orphans } = former
@@ -155,6 +178,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
   await keys.known
   await control.known
+  // A run and its limits may be known to others only; but a log that is away is not waited for.
+  await Promise.race([peers.known, sleep(peersWaitMs, undefined, { ref: false })])
   const identities = openIdentities([inForce.listed, inForce.withoutRemoved(keys)])
   forget = identities.forget
   const inFlight = { count: 0, draining: false }
@@ -198,6 +223,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       for (const fact of endOf(run, killswitch.stopOf(run.scopes))) recorder.tell(fact, run.rootId)
   }, endEveryMs)
 
+  const evicting = setInterval(() => breakers?.evict(Date.now() - idleTimeoutMs), evictEveryMs)
+
   const app = listener(config, pipeline, inForce.live, logger, options)
   await app.listen({
     host: options.host,
@@ -218,7 +245,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await app.close()
       clearInterval(marking)
       clearInterval(ending)
+      clearInterval(evicting)
       await control.close()
+      await killswitch.close()
       await keys.close()
       await inForce.live.close()
       await peers.close()
@@ -302,7 +331,8 @@ function listener(
       reply.raw.destroy()
     })
   })
-  adminRoutes(app, { token: options.adminToken, log: options.shared, live })
+  runRoutes(app, { pipeline, adminToken: options.adminToken, logger })
+  adminRoutes(app, { token: options.adminToken, log: options.shared, live, ledgerOwners: options.ledgerOwners })
   // In a hook, so that nothing of the body, not even its type, is looked at before the pipeline knows whose it is.
   app.all('/*', { onRequest: door }, () => {})
   app.setNotFoundHandler(door) // methods that the router has never heard of

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import type { Event } from '../../schemas/events.ts'
+import type { RuleSignal } from '../../schemas/signal.ts'
 import { type Signal, signal } from '../../schemas/stop.ts'
-import { type Decided, decideActs } from '../core/acts.ts'
+import { type Decided, decide, decideActs, wishOf } from '../core/acts.ts'
 import { foldStop, noStops, type ScopeStops, type Standing, type Stops, stopOf } from '../core/stops.ts'
 import { keeper, readKept } from '../io/log/view.ts'
 import type { ControlRecord } from './control.ts'
@@ -22,6 +23,8 @@ export type Killswitch = {
    */
   asked(event: Event): Decided | null
   obey(decided: Decided): void
+  /** A rule has spoken here, of what it saw of a run at this gateway. */
+  ruled(signal: RuleSignal): void
   /** Resolves with true once control has this decision, with false after `ms`. */
   decided(it: Decided, ms: number): Promise<boolean>
   /** The next record of control. */
@@ -143,6 +146,10 @@ export function openKillswitch(options: {
       asked.set(id, decided)
       if (asked.size > askedKept) asked.delete(asked.keys().next().value ?? '')
       if (signal.type === 'kill') kill(decided)
+    },
+    ruled(signal) {
+      const decided = decide(stops, wishOf(signal))
+      if (decided !== null) this.obey(decided)
     },
     decided(it, ms) {
       if (isDecided(it)) return Promise.resolve(true)

@@ -20,7 +20,7 @@ import { refusals } from './refusals.ts'
 import { refusalAnswer, refuse } from './refuse.ts'
 import { cappedRuns, runRefusal, watch } from './run-admission.ts'
 import { startsDue } from './run-facts.ts'
-import type { Told } from './runs.ts'
+import type { Found, Told } from './runs.ts'
 import { returnedFacts } from './tools.ts'
 
 /** identity ─► policy ─► admit ─► route ─► upstream ─► meter ─► record. Every exit passes the recorder. */
@@ -97,6 +97,8 @@ async function serveRead(
   }
   if (pipeline.peers.any) await knownElsewhere(pipeline, lineage)
   const found = pipeline.runs.of(lineage)
+  // Before anything is decided: what the request brings back may be why it is refused.
+  for (const fact of resultsIn(pipeline, lineage, found, ask)) pipeline.recorder.tell(fact, found.run.rootId)
   const plan = planOf(pipeline, policies, door, ask, who)
   const wish = {
     requestId: context.requestId,
@@ -139,7 +141,6 @@ async function serveRead(
 
   pipeline.open.begin(admitted.offset)
   pipeline.runs.begun(found.run, call.work)
-  for (const fact of resultsIn(pipeline, call)) pipeline.recorder.tell(fact, call.base.root_run_id)
   const forwarded = await pipeline.forward(plan, outgoing(call, plan.timeoutMs, caller.req.rawHeaders), caller)
   conclude(pipeline, caller, call, admitted.offset, forwarded)
 }
@@ -180,12 +181,10 @@ async function knownElsewhere(pipeline: Pipeline, told: Told): Promise<void> {
 const peersWaitMs = 500
 
 /** The tool results that the request brings back, of calls that its run has open. */
-function resultsIn(pipeline: Pipeline, call: Call): readonly Fact[] {
-  const { history } = call.lineage
-  const { run, tie } = call.found
+function resultsIn(pipeline: Pipeline, { history }: Told, { run, tie }: Found, ask: Ask): readonly Fact[] {
   if (history === null) return []
   // Where the provider keeps the history, the request's turns are all new; else those behind the knot are.
-  const behind = tie !== null && tie.knot.runId === run.id && call.ask.previousResponseId === null ? tie.knot.length : 0
+  const behind = tie !== null && tie.knot.runId === run.id && ask.previousResponseId === null ? tie.knot.length : 0
   const from = behind <= history.length ? behind : 0
   return returnedFacts(run.calls, history, from, Date.now(), pipeline.payloads)
 }

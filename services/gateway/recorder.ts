@@ -33,6 +33,8 @@ export function openRecorder<Said>(options: {
   readonly writer: Writer
   readonly life: Life
   readonly encode: (envelope: Envelope, fact: Said, key: string) => Message
+  /** Who listens to what is said here, as it is said. */
+  readonly said?: (envelope: Envelope, fact: Said) => void
   readonly now?: () => number
 }): Recorder<Said> {
   const { writer, life, encode } = options
@@ -55,7 +57,8 @@ export function openRecorder<Said>(options: {
   ): string => {
     const mine = sequence++
     const id = formatEventId({ producer: life.producer, epoch: life.epoch, sequence: mine })
-    const message = encode({ id, source, time }, fact, key)
+    const envelope = { id, source, time }
+    const message = encode(envelope, fact, key)
     const sent = holed ? { ...message, headers: { ...message.headers, [header.previous]: String(lastTaken) } } : message
     holed = false
     writer.append(sent, (fault, offset) => {
@@ -65,6 +68,7 @@ export function openRecorder<Said>(options: {
       } else holed = true
       done(fault, offset)
     })
+    options.said?.(envelope, fact)
     return id
   }
 
