@@ -34,8 +34,8 @@ export const leaseGranted = decided.extend(life.shape).extend({
   type: z.literal('lease.granted'),
   node: nodeId,
   granted_nano_usd: count,
-  /** The latest ask that this answers. */
-  ask: count,
+  /** The latest ask that this answers; -1 for a birthright, which answers none. */
+  ask: z.number().int().min(-1),
 })
 /** Give back what no hold uses, and ask call by call for a while. */
 export const leaseRecalled = decided.extend({ type: z.literal('lease.recalled'), node: nodeId })
