@@ -129,8 +129,10 @@ async function openWriter(
       settings.cleanup === 'delete' ? Number.POSITIVE_INFINITY : compactedSegmentBytes,
     )
     const resumed = await recover(dir, readWatermark(dir), onFault)
+    const durability = options.durability ?? 'os'
     const tail = new Tail(dir, resumed, {
       segmentBytes,
+      awaited: durability === 'fsync',
       onDurable: () => writer.durable(),
       onSettled: () => upkeep.soon(),
       onBroken: onFault,
@@ -142,7 +144,7 @@ async function openWriter(
     passed.set(dir, () => tail.bytes > keepBytes && upkeep.soon())
     const writer = new FileWriter(tail, {
       maxBytes,
-      durability: options.durability ?? 'os',
+      durability,
       onPressure: () => upkeep.soon(),
       onClose: async () => {
         passed.delete(dir)
