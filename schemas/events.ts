@@ -84,12 +84,17 @@ function messageOf({ id, source, time }: Envelope, type: string, key: string | n
   }
 }
 
-/** Under load many events share a millisecond. */
+/** Under load many events share a second, some a millisecond; `toISOString` is three times as dear as what is done here. */
 function isoTime(time: number): string {
-  if (time !== latest.time) latest = { time, text: new Date(time).toISOString() }
-  return latest.text
+  if (time === latest.time) return latest.text
+  const second = Math.floor(time / 1000)
+  const upToSecond = second === latest.second ? latest.upToSecond : new Date(second * 1000).toISOString().slice(0, -4)
+  const text = `${upToSecond}${threeDigits[Math.floor(time) - second * 1000]}Z`
+  latest = { time, second, upToSecond, text }
+  return text
 }
-let latest = { time: Number.NaN, text: '' }
+let latest = { time: Number.NaN, second: Number.NaN, upToSecond: '', text: '' }
+const threeDigits = Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, '0'))
 
 type HeaderName = (typeof header)[keyof typeof header]
 
