@@ -1,4 +1,4 @@
-import type { Digest, History, Turn } from './turn.ts'
+import { chained, type Digest, type History, type Turn } from './turn.ts'
 import { isUnlikely } from './unlikely.ts'
 
 /**
@@ -78,7 +78,7 @@ export function markOf(history: History, answer: readonly Turn[], parent: Mark |
 
   function chainBehind({ length, chain }: Mark): string {
     let behind = chain
-    for (let at = length; at < history.length; at++) behind = digest(behind + history.hashAt(at, digest))
+    for (let at = length; at < history.length; at++) behind = chained(behind, history.hashAt(at, digest), digest)
     return behind
   }
 }

@@ -94,10 +94,14 @@ class Turns implements History {
 
   chain(length: number, digest: Digest): string {
     for (let at = this.#chains.length - 1; at < length; at++)
-      this.#chains.push(digest(this.#chains[at] + this.hashAt(at, digest)))
+      this.#chains.push(chained(this.#chains[at] ?? '', this.hashAt(at, digest), digest))
     return this.#chains[length] ?? ''
   }
 }
+
+/** The chain of digests with one more; of one alone it is that one. */
+export const chained = (behind: string, hash: string, digest: Digest): string =>
+  behind === '' ? hash : digest(behind + hash)
 
 export const folded = (text: string): string => text.replace(/\s+/g, '')
 
