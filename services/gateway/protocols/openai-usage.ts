@@ -44,15 +44,17 @@ function unseen(usage: unknown, input: number | undefined, output: number, reaso
 function extrasOf(usage: unknown): Readonly<Record<string, number>> {
   const input = get(usage, 'prompt_tokens_details') ?? get(usage, 'input_tokens_details')
   const output = get(usage, 'completion_tokens_details') ?? get(usage, 'output_tokens_details')
-  const told = {
-    input_audio_tokens: count(get(input, 'audio_tokens')),
-    input_image_tokens: count(get(input, 'image_tokens')),
-    output_audio_tokens: count(get(output, 'audio_tokens')),
-    output_image_tokens: count(get(output, 'image_tokens')),
-    cache_read_tokens: count(get(usage, 'num_cached_tokens')) ?? count(get(usage, 'cached_tokens')),
+  let told = noExtras
+  // Nearly all answers tell none of these.
+  const take = (name: string, tokens: number | undefined): void => {
+    if (tokens) told = { ...told, [name]: tokens }
   }
-  const spoken = Object.entries(told).filter((entry): entry is [string, number] => Boolean(entry[1]))
-  return spoken.length === 0 ? noExtras : Object.fromEntries(spoken)
+  take('input_audio_tokens', count(get(input, 'audio_tokens')))
+  take('input_image_tokens', count(get(input, 'image_tokens')))
+  take('output_audio_tokens', count(get(output, 'audio_tokens')))
+  take('output_image_tokens', count(get(output, 'image_tokens')))
+  take('cache_read_tokens', count(get(usage, 'num_cached_tokens')) ?? count(get(usage, 'cached_tokens')))
+  return told
 }
 
 /** What the vendor bills, in US dollars: OpenRouter a number, Perplexity an object. */
