@@ -11,6 +11,8 @@ export type BudgetedScope = {
   readonly mintedBy?: Life
   /** Of a run: how often its budgets were changed. The policy knows nothing of runs, so whoever asks has to say. */
   readonly version?: number
+  /** Of a run: it was named by whoever asks, and nothing was asked for it before. */
+  readonly isNew?: boolean
 }
 
 /** A cap in force at a time. Nothing spans two nodes. */
@@ -24,6 +26,7 @@ export type BudgetNode = {
   readonly mintedBy?: Life
   readonly version?: number
   readonly alertAt?: readonly number[]
+  readonly isNew?: boolean
 }
 
 /**
@@ -32,7 +35,7 @@ export type BudgetNode = {
  */
 export function nodesOf(scopes: readonly BudgetedScope[], now: number): readonly BudgetNode[] {
   const nodes = new Map<string, BudgetNode>()
-  for (const { id, partition, budgets, mintedBy, version } of scopes)
+  for (const { id, partition, budgets, mintedBy, version, isNew } of scopes)
     for (const budget of budgets) {
       const window = windowAt(budget, now)
       const node = `${id}/${window.id}`
@@ -48,6 +51,7 @@ export function nodesOf(scopes: readonly BudgetedScope[], now: number): readonly
         // A window that opens while a run lives was nobody's from the first moment: only the whole life is a birthright.
         ...(mintedBy !== undefined && closesAt === null ? { mintedBy } : {}),
         ...(version === undefined ? {} : { version, alertAt: budget.alertAt }),
+        ...(isNew === true ? { isNew } : {}),
       })
     }
   return [...nodes.values()]

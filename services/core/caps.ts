@@ -9,8 +9,14 @@ export type Caps = {
   readonly agents: ReadonlyMap<string, { readonly team?: string | undefined; readonly budgets: readonly Budget[] }>
 }
 
-/** `version`: of a run, how often its budgets were changed. */
-export type Capped = { readonly id: string; readonly budgets: readonly Budget[]; readonly version?: number }
+export type Capped = {
+  readonly id: string
+  readonly budgets: readonly Budget[]
+  /** Of a run: how often its budgets were changed. */
+  readonly version?: number
+  /** Of a run: its name was given by whoever asks, who pays for a call of it for the first time. */
+  readonly isNew?: boolean
+}
 
 /** The capped scopes above a run of this agent: agent, team, org. */
 export function cappedAbove({ org, teams, agents }: Caps, agent: string): readonly Capped[] {

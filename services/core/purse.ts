@@ -74,8 +74,8 @@ export type Pocket = {
   recentAt: number
 }
 
-/** What a call needs at one node of its path. `isNew`: the run was named by this epoch for this very call. */
-export type Toll = BudgetNode & { readonly holdNanoUsd: number; readonly isNew?: boolean }
+/** What a call needs at one node of its path. */
+export type Toll = BudgetNode & { readonly holdNanoUsd: number }
 
 export const openPurse = (life: Life, settings: PurseSettings = usualSettings): Purse => ({
   life,

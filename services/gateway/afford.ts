@@ -1,5 +1,5 @@
 import type { Admission } from '../core/lease.ts'
-import { type Hold, holdOf } from './hold.ts'
+import { type Held, type Hold, holdOf, lowered } from './hold.ts'
 import type { Pipeline } from './parts.ts'
 import type { Plan } from './policies.ts'
 import type { Ask, Refusal } from './protocols/protocol.ts'
@@ -18,22 +18,35 @@ export type Wish = {
   readonly ask: Ask
   readonly body: Buffer
   readonly path: CallPath
-  readonly isNew: boolean
 }
 
 export function afford(pipeline: Pipeline, plan: Plan, wish: Wish): Promise<Afforded | Refusal> | null {
   const at = Date.now()
   const nodes = pipeline.money.tolls.of(wish.path, at)
   if (nodes.length === 0) return null
-  const hold = holdOf(pipeline.prices, plan, { ...wish, nodes, at })
+  const call = { ...wish, nodes, at }
+  const hold = holdOf(pipeline.prices, plan, call)
   if (hold.costNanoUsd === null && pipeline.policies().unpriced === 'refuse')
     return Promise.resolve(refusals.unpriced(wish.ask.model ?? ''))
-  return hold.tolls.length === 0 ? null : take(pipeline, wish.requestId, hold)
+  return hold.tolls.length === 0 ? null : take(pipeline, plan, wish.requestId, call, hold)
 }
 
-async function take(pipeline: Pipeline, requestId: string, hold: Hold): Promise<Afforded | Refusal> {
-  const taken = await pipeline.money.till.admit(requestId, hold.tolls)
-  return taken.verdict === 'admit' ? { hold, written: taken.written } : refusalOf(taken)
+/** What does not fit whole is made shorter, once, where that would still be an answer. */
+async function take(
+  pipeline: Pipeline,
+  plan: Plan,
+  requestId: string,
+  call: Held,
+  hold: Hold,
+): Promise<Afforded | Refusal> {
+  const { till } = pipeline.money
+  const taken = await till.admit(requestId, hold.tolls)
+  if (taken.verdict === 'admit') return { hold, written: taken.written }
+  const left = taken.verdict === 'exceeded' ? taken.limitNanoUsd - taken.spentNanoUsd : 0
+  const less = left > 0 ? lowered(pipeline.prices, plan, call, hold, left) : null
+  if (less === null) return refusalOf(taken)
+  const again = await till.admit(requestId, less.tolls)
+  return again.verdict === 'admit' ? { hold: less, written: again.written } : refusalOf(again)
 }
 
 function refusalOf(no: Exclude<Admission, { readonly verdict: 'admit' | 'wait' }>): Refusal {

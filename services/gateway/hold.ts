@@ -1,7 +1,7 @@
 import type { BudgetNode } from '../core/budget.ts'
 import type { Toll } from '../core/purse.ts'
 import type { Plan } from './policies.ts'
-import type { Prices } from './prices.ts'
+import type { Bound, Prices } from './prices.ts'
 import type { Ask } from './protocols/protocol.ts'
 import { generating } from './settle.ts'
 
@@ -12,6 +12,17 @@ export type Hold = {
   /** Null where nobody knows a price: then nothing can be held. */
   readonly costNanoUsd: number | null
   readonly tolls: readonly Toll[]
+  /** Output tokens for each choice that the request is to be limited to; null where it says so itself. */
+  readonly limit: number | null
+}
+
+export type Held = {
+  readonly operation: string
+  readonly ask: Ask
+  readonly body: Buffer
+  readonly nodes: readonly BudgetNode[]
+  /** Unix milliseconds. */
+  readonly at: number
 }
 
 /**
@@ -37,39 +48,66 @@ const marks = [
   'http',
 ].map(word => Buffer.from(word))
 
-/** Where the client sets no limit. Who asks for more says so; a provider that gives more is told as `bound_violated`. */
-const unlimitedOutput = 4_096
+const limits = {
+  /**
+   * Where the client sets no limit one has to be set, or the hold would be no bound: one that few answers reach, but no
+   * more than a sixteenth of the smallest cap, so that a few calls at once do not stand in each other's way.
+   */
+  unsaid: { most: 32_768, least: 4_096, share: 1 / 16 },
+  /** A shorter answer than was asked for is still one: half of it, but not less than this, and this much is always one. */
+  useful: { least: 256, most: 1_024 },
+}
 
-export function holdOf(
+export function holdOf(prices: Prices, plan: Plan, call: Held): Hold {
+  const { ask, operation, nodes } = call
+  if (!generating.has(operation)) return held(prices, plan, call, 0, null)
+  if (ask.maxTokens !== null) return held(prices, plan, call, ask.maxTokens, null)
+  const { most, least, share } = limits.unsaid
+  const cap = Math.min(...nodes.map(node => node.limitNanoUsd))
+  const tokens = Math.min(most, Math.max(least, affordable(prices, plan, call, cap * share)))
+  return held(prices, plan, call, tokens, tokens)
+}
+
+/** A hold that fits into what is left, with fewer output tokens; null where no useful answer would. */
+export function lowered(prices: Prices, plan: Plan, call: Held, hold: Hold, leftNanoUsd: number): Hold | null {
+  const choices = Math.max(1, call.ask.choices)
+  const before = hold.outputTokens / choices
+  const tokens = affordable(prices, plan, call, leftNanoUsd)
+  const useful = Math.max(limits.useful.least, Math.min(limits.useful.most, Math.ceil(before / 2)))
+  return tokens >= useful && tokens < before ? held(prices, plan, call, tokens, tokens) : null
+}
+
+function held(prices: Prices, plan: Plan, call: Held, tokens: number, limit: number | null): Hold {
+  const outputTokens = tokens * call.ask.choices
+  const bounds = boundsOf(prices, plan, call, outputTokens)
+  const costNanoUsd = bounds.length === 0 ? null : Math.max(...bounds.map(bound => bound.costNanoUsd))
+  const holdNanoUsd = costNanoUsd ?? 0
+  const tolls = costNanoUsd === 0 ? [] : call.nodes.map(node => ({ ...node, holdNanoUsd }))
+  return { inputTokens: inputBound(call.body), outputTokens, costNanoUsd, tolls, limit }
+}
+
+/** Output tokens for each choice that so much money pays for, after the input. */
+function affordable(prices: Prices, plan: Plan, call: Held, nanoUsd: number): number {
+  const bounds = boundsOf(prices, plan, call, 0)
+  const each = bounds.map(({ costNanoUsd, outputPicoUsd }) =>
+    outputPicoUsd === 0
+      ? limits.unsaid.most
+      : Math.floor(((nanoUsd - costNanoUsd) * 1_000) / outputPicoUsd / Math.max(1, call.ask.choices)),
+  )
+  return each.length === 0 ? limits.unsaid.most : Math.max(0, Math.min(...each))
+}
+
+/** At each target that the call may come to. */
+function boundsOf(
   prices: Prices,
   plan: Plan,
-  call: {
-    readonly operation: string
-    readonly ask: Ask
-    readonly body: Buffer
-    readonly nodes: readonly BudgetNode[]
-    /** The run was named for this very call. */
-    readonly isNew: boolean
-    readonly at: number
-  },
-): Hold {
-  const { ask, operation, at } = call
-  const inputTokens = inputBound(call.body)
-  const outputTokens = generating.has(operation) ? (ask.maxTokens ?? unlimitedOutput) * ask.choices : 0
-  const bounds = [...plan.targets, ...plan.fallback].flatMap(({ provider, model }) => {
-    const bound = prices.boundOf({
-      provider,
-      operation,
-      modelRequested: model ?? ask.model,
-      inputTokens,
-      outputTokens,
-      at,
-    })
-    return bound === null ? [] : [bound.costNanoUsd]
+  { operation, ask, body, at }: Held,
+  outputTokens: number,
+): readonly Bound[] {
+  const inputTokens = inputBound(body)
+  return [...plan.targets, ...plan.fallback].flatMap(({ provider, model }) => {
+    const modelRequested = model ?? ask.model
+    const bound = prices.boundOf({ provider, operation, modelRequested, inputTokens, outputTokens, at })
+    return bound === null ? [] : [bound]
   })
-  const costNanoUsd = bounds.length === 0 ? null : Math.max(...bounds)
-  const holdNanoUsd = costNanoUsd ?? 0
-  const tolls =
-    costNanoUsd === 0 ? [] : call.nodes.map(node => ({ ...node, holdNanoUsd, ...(call.isNew ? { isNew: true } : {}) }))
-  return { inputTokens, outputTokens, costNanoUsd, tolls }
 }

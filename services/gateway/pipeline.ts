@@ -18,9 +18,11 @@ import { historyIn } from './protocols/turns.ts'
 import { readJson } from './read.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer, refuse } from './refuse.ts'
+import type { Run } from './run.ts'
 import { cappedRuns, runRefusal, watch } from './run-admission.ts'
 import { startsDue } from './run-facts.ts'
 import type { Found, Told } from './runs.ts'
+import type { CallPath } from './tolls.ts'
 import { returnedFacts } from './tools.ts'
 
 /** identity ─► policy ─► admit ─► route ─► upstream ─► meter ─► record. Every exit passes the recorder. */
@@ -108,14 +110,12 @@ async function serveRead(
   }
   const team = policies.teamOf(who.agent)
   const place = { run: found.run, agent: who.agent, team, model: ask.model }
-  const path = {
-    runs: cappedRuns(pipeline, policies, found.run),
-    agent: who.agent,
-    above: policies.above(who.agent),
-  }
   const denied = runRefusal(pipeline, policies, place) ?? policyRefusal(policies, plan, ask, who, protocol)
   if (denied === null) watch(pipeline, caller, place)
-  const asked = denied === null && plan !== null ? afford(pipeline, plan, { ...wish, path, isNew: found.opened }) : null
+  const asked =
+    denied === null && plan !== null
+      ? afford(pipeline, plan, { ...wish, path: pathOf(pipeline, policies, found.run, who) })
+      : null
   const afforded = asked === null ? null : await asked
   const unaffordable = denied ?? (afforded !== null && 'code' in afforded ? afforded : null)
   // While it waited for money, others of its run may have made the last steps, or it was stopped.
@@ -141,9 +141,20 @@ async function serveRead(
 
   pipeline.open.begin(admitted.offset)
   pipeline.runs.begun(found.run, call.work)
-  const forwarded = await pipeline.forward(plan, outgoing(call, plan.timeoutMs, caller.req.rawHeaders), caller)
+  const forwarded = await pipeline.forward(
+    plan,
+    outgoing(call, plan.timeoutMs, caller.req.rawHeaders, paid?.hold.limit ?? null),
+    caller,
+  )
   conclude(pipeline, caller, call, admitted.offset, forwarded)
 }
+
+/** Which caps it stands under. */
+const pathOf = (pipeline: Pipeline, policies: Policies, run: Run, { agent }: Identity): CallPath => ({
+  runs: cappedRuns(pipeline, policies, run),
+  agent,
+  above: policies.above(agent),
+})
 
 /** A pinned provider, whoever holds the background answer that is asked for, or the route for the model. */
 function planOf(pipeline: Pipeline, policies: Policies, door: Door, ask: Ask, who: Identity): Plan | null {
@@ -199,7 +210,7 @@ const admission = ({ opening, body, ask }: Call, hold: Hold | null) =>
         bound_input_tokens: hold.inputTokens,
         bound_output_tokens: hold.outputTokens,
         bound_nano_usd: hold.costNanoUsd ?? undefined,
-        data: { nodes: hold.tolls.map(toll => toll.node) },
+        data: { nodes: hold.tolls.map(toll => toll.node), limited_to: hold.limit ?? undefined },
       })
 
 /** Admitted, but not to be proved after a crash: so its provider is not called. */

@@ -1,5 +1,5 @@
-import type { Budget } from '../../schemas/budget.ts'
 import type { Event } from '../../schemas/events.ts'
+import type { Capped } from '../core/caps.ts'
 import { type Breach, breachOf, expiryOf } from '../core/run-limits.ts'
 import type { Caller } from './caller.ts'
 import type { Pipeline } from './parts.ts'
@@ -67,16 +67,20 @@ function tellExpired(pipeline: Pipeline, { runId }: Breach): void {
   pipeline.killswitch.asked(event)
 }
 
-/** What the run and those above it may spend: their own budgets, else the policy's for runs. */
-export function cappedRuns(pipeline: Pipeline, policies: Policies, run: Run): readonly CappedRun[] {
-  const caps: CappedRun[] = []
+/**
+ * What the run and those above it may spend: their own budgets, else the policy's for runs. To be asked when a call is to
+ * be paid for: from then on none of them is new.
+ */
+export function cappedRuns(pipeline: Pipeline, policies: Policies, run: Run): readonly Capped[] {
+  const caps: Capped[] = []
   const add = (one: Run, scope: string): void => {
     const budgets = one.limits.budgets ?? policies.runs.budgets
-    if (budgets.length > 0) caps.push({ id: scope, budgets, version: one.limitsVersion })
+    if (budgets.length === 0) return
+    caps.push({ id: scope, budgets, version: one.limitsVersion, isNew: one.isNew })
+    one.isNew = false
   }
   add(run, run.scopes[0] ?? '')
   if (run.ancestors.length > 0)
     for (const upper of pipeline.runs.above(run).toReversed()) add(upper, upper.scopes[0] ?? '')
   return caps
 }
-export type CappedRun = { readonly id: string; readonly budgets: readonly Budget[]; readonly version: number }

@@ -21,6 +21,8 @@ export type Run = {
   /** How many runs it has spawned itself, and which of them are known here. */
   children: number
   readonly childIds: Set<string>
+  /** This life has given it its name, and has not paid for any call of it yet. */
+  isNew: boolean
   /** Whether its start is a fact; until then it is only what a request asked for. */
   started: boolean
   /** When its start was last told, Unix milliseconds. */
@@ -61,6 +63,7 @@ export function newRun(id: string, ancestors: readonly string[], at: number): Ru
     startedAt: at,
     children: 0,
     childIds: new Set(),
+    isNew: false,
     started: false,
     toldAt: 0,
     ended: null,

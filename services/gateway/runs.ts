@@ -139,6 +139,17 @@ export function openRuns(options: {
     const opened = !ended.has(id)
     return { run: open(id, parentId), source, opened, tie }
   }
+  const mint = (parentId: string | null): Run => {
+    const run = open(options.mint(), parentId)
+    run.isNew = true
+    return run
+  }
+  const fresh = (source: RunSource, parentId: string | null): Found => ({
+    run: mint(parentId),
+    source,
+    opened: true,
+    tie: null,
+  })
   const start = (run: Run): void => begin(run, run.parentId === null ? undefined : find(run.parentId))
 
   return {
@@ -148,12 +159,12 @@ export function openRuns(options: {
       const continued = previousResponseId === null ? undefined : responses.get(`${scope} ${previousResponseId}`)
       if (continued !== undefined) return named(continued, 'previous-response', tie, parentRunId)
       if (tie !== null) return named(tie.knot.runId, 'conversation', tie, parentRunId)
-      if (parentRunId !== null) return named(options.mint(), 'new', null, parentRunId)
+      if (parentRunId !== null) return fresh('new', parentRunId)
       const guessed =
         history === null
           ? null
           : spawnerOf(spawners.get(scope) ?? [], history, id => (runs.peek(id)?.calls.open ?? 0) > 0)
-      return named(options.mint(), guessed === null ? 'new' : 'inferred', null, guessed)
+      return fresh(guessed === null ? 'new' : 'inferred', guessed)
     },
 
     goesOnUnknown({ scope, claim, parentRunId, previousResponseId, history }) {
@@ -232,7 +243,7 @@ export function openRuns(options: {
     above: run => run.ancestors.flatMap(id => find(id) ?? []),
 
     create(parentId, limits, about) {
-      const run = open(options.mint(), parentId)
+      const run = mint(parentId)
       run.limits = limits
       run.limitsVersion = 1
       run.about = about(run)

@@ -31,7 +31,7 @@ export function openTolls(partitions: number): Tolls {
   >({ max: agentsKnown })
   const nodes = (scopes: readonly Capped[], nowMs: number): readonly BudgetNode[] =>
     nodesOf(
-      scopes.map(({ id, budgets, version }): BudgetedScope => {
+      scopes.map(({ id, budgets, version, isNew }): BudgetedScope => {
         const mintedBy = minter(id)
         const partition = partitions === 1 ? 0 : partitionOf(id, partitions)
         return {
@@ -40,6 +40,7 @@ export function openTolls(partitions: number): Tolls {
           partition,
           ...(mintedBy === null ? {} : { mintedBy }),
           ...(version === undefined ? {} : { version }),
+          ...(isNew === true ? { isNew } : {}),
         }
       }),
       nowMs,
