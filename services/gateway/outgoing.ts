@@ -6,11 +6,12 @@ import type { Addressed, AnswerHead, Meter, Prepared } from './protocols/protoco
 import { unread } from './unread.ts'
 
 /** What goes out for a call, target by target, and what of the answer goes back. */
-export function outgoing(call: Call, timeoutMs: number, raw: readonly string[]): Outgoing {
+export function outgoing(call: Call, timeoutMs: number, raw: readonly string[], limit: number | null = null): Outgoing {
   const { door, ask } = call
   const { protocol, matched } = door
   const opaque = matched.route.shape === 'passthrough'
-  const prepared: Prepared = opaque ? { bytes: call.body, hideUsage: false } : protocol.prepare(matched, ask, call.body)
+  const body = limit === null ? call.body : (protocol.withLimit(matched, ask, call.body, limit) ?? call.body)
+  const prepared: Prepared = opaque ? { bytes: body, hideUsage: false } : protocol.prepare(matched, ask, body)
 
   const addressed = (target: Target): Addressed =>
     target.model === null

@@ -35,6 +35,9 @@ export const anthropic: Protocol = {
 
   prepare: (_matched, _ask, bytes) => ({ bytes, hideUsage: false }),
 
+  withLimit: ({ route }, _ask, bytes, tokens) =>
+    route.shape === 'messages' ? withMember(bytes, ['max_tokens'], String(tokens)) : null,
+
   withModel: (matched, bytes, model) => ({
     bytes: matched.route.method === 'GET' ? bytes : withMember(bytes, ['model'], JSON.stringify(model)),
     upstreamPath: matched.upstreamPath,

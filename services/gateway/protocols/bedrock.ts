@@ -1,5 +1,5 @@
 import { frameOf } from '../../core/frames.ts'
-import { memberSpan, twiceIn, wanted } from '../../core/json-spans.ts'
+import { memberSpan, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
 import { type Asked, asked, nothingAsked } from './asking.ts'
 import { converseReader, countReader } from './bedrock-converse.ts'
 import { byHeaders } from './bedrock-headers.ts'
@@ -62,6 +62,10 @@ export const bedrock: Protocol = {
   },
 
   prepare: (_matched, _ask, bytes) => ({ bytes, hideUsage: false }),
+
+  // The body of an invoke is each model's own.
+  withLimit: ({ route }, _ask, bytes, tokens) =>
+    route.path.includes('converse') ? withMember(bytes, ['inferenceConfig', 'maxTokens'], String(tokens)) : null,
 
   withModel: (matched, bytes, model) => ({
     bytes,

@@ -32,6 +32,9 @@ export const cohere: Protocol = {
 
   prepare: (_matched, _ask, bytes) => ({ bytes, hideUsage: false }),
 
+  withLimit: ({ route }, _ask, bytes, tokens) =>
+    route.operation === 'chat' ? withMember(bytes, ['max_tokens'], String(tokens)) : null,
+
   withModel: (matched, bytes, model) => ({
     bytes: withMember(bytes, ['model'], JSON.stringify(model)),
     upstreamPath: matched.upstreamPath,

@@ -50,6 +50,16 @@ export const gemini: Protocol = {
 
   prepare: (_matched, _ask, bytes) => ({ bytes, hideUsage: false }),
 
+  withLimit(matched, _ask, bytes, tokens) {
+    if (!generating.has(matched.route.shape)) return null
+    const isSnake = memberSpan(bytes, 'generation_config') !== 'absent'
+    const config = isSnake ? 'generation_config' : 'generationConfig'
+    const within = memberSpan(bytes, config)
+    const isSnakeInside =
+      within !== null && within !== 'absent' && memberSpan(bytes, 'max_output_tokens', within) !== 'absent'
+    return withMember(bytes, [config, isSnakeInside ? 'max_output_tokens' : 'maxOutputTokens'], String(tokens))
+  },
+
   withModel(matched, bytes, model) {
     const operation = matched.upstreamPath.slice(operationAt(matched.upstreamPath))
     const version = matched.upstreamPath.slice(0, matched.upstreamPath.indexOf('/', 1))

@@ -54,6 +54,16 @@ export const openai: Protocol = {
     upstreamPath: matched.upstreamPath,
   }),
 
+  withLimit(matched, { model }, bytes, tokens) {
+    const { shape } = matched.route
+    if (shape === 'responses') return withMember(bytes, ['max_output_tokens'], String(tokens))
+    if (shape !== 'chat' && shape !== 'fim') return null
+    const set = ['max_completion_tokens', 'max_tokens'].filter(name => memberSpan(bytes, name) !== 'absent')
+    // Models that reason take one name only, and every other server has known the other for longer.
+    const names = set.length > 0 ? set : [/^(o\d|gpt-5)/.test(model ?? '') ? 'max_completion_tokens' : 'max_tokens']
+    return names.reduce((limited, name) => withMember(limited, [name], String(tokens)), bytes)
+  },
+
   meter: (matched, _ask, head, options) => meterOf(readers[matched.route.shape] ?? modelsReader, head, options),
 
   conversation: matched => (isRead(matched.route) ? null : (conversations[matched.route.shape] ?? null)),

@@ -21,6 +21,8 @@ export type Protocol = {
   readonly prepare: (route: Matched, ask: Ask, bytes: Buffer) => Prepared
   /** The same request for another model. */
   readonly withModel: (route: Matched, bytes: Buffer, model: string) => Addressed
+  /** The same request with no more than so many output tokens for each choice; null where its shape has no such limit. */
+  readonly withLimit: (route: Matched, ask: Ask, bytes: Buffer, tokens: number) => Buffer | null
   /** Reads one answer while it passes. */
   readonly meter: (route: Matched, ask: Ask, answer: AnswerHead, options: MeterOptions) => Meter
   /** How conversations are read, where a shape has any: the turns of a request, and one of them. */
