@@ -1,4 +1,3 @@
-import { nearest } from '../io/nearest.ts'
 import { type Command, misused } from './command.ts'
 import { acts } from './run-act.ts'
 
@@ -8,12 +7,7 @@ const verbs = ['show', ...acts]
 export const command: Command = async (args, shell) => {
   const verb = args.find(arg => !arg.startsWith('-'))
   if (verb === undefined) throw misused(`Say what to do with which run: sluice run ${verbs.join('|')} <run id>.`)
-  if (!verbs.includes(verb)) {
-    const near = nearest(verb, verbs)
-    throw misused(
-      `A run cannot be asked to ${verb}; ${near === null ? `there is ${verbs.join(', ')}.` : `did you mean ${near}?`}`,
-    )
-  }
+  if (!verbs.includes(verb)) throw misused(`There is no sluice run ${verb}; there is ${verbs.join(', ')}.`)
   const { command } = verb === 'show' ? await import('./run-show.ts') : await import('./run-act.ts')
   return command(args, shell)
 }
