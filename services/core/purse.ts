@@ -103,7 +103,11 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
   if (known !== undefined) {
     // One that was granted unasked did not say whose the run is.
     known.mintedBy ??= toll.mintedBy ?? null
-    if (toll.version !== undefined && toll.version > (known.cap?.version ?? -1)) known.cap = capIn(toll)
+    if (toll.version !== undefined && toll.version > (known.cap?.version ?? -1)) {
+      known.cap = capIn(toll)
+      // What the owner said of the former cap says nothing of this one.
+      known.standing = null
+    }
     return known
   }
   const { node, partition, closesAt, mintedBy } = toll

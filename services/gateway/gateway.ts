@@ -203,6 +203,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       inFlight: () => inFlight.count,
       written: recorder.written,
       waiting: recorder.waiting,
+      money: money.till.figures,
       queueAgeMs: () => Math.max(writer.backlog().ageMs, options.backlog?.().ageMs ?? 0),
     }),
     limits: config.limits,

@@ -1,7 +1,9 @@
 import prometheus from 'prom-client'
 import type { LlmCall } from '../../schemas/llm.ts'
+import { registerMoney } from './money-metrics.ts'
 import type { Settled } from './settle.ts'
 import { counter, histogram } from './tally.ts'
+import type { TillFigures } from './till.ts'
 
 /** What a gateway tells Prometheus. Labels are bounded: names from the configuration, codes of ours, never a client's text. */
 export type Metrics = {
@@ -27,6 +29,7 @@ export type Gauges = {
   readonly written: () => number
   readonly waiting: () => number
   readonly queueAgeMs: () => number
+  readonly money: () => TillFigures
 }
 
 const seconds = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
@@ -100,6 +103,8 @@ export function openMetrics(gauges: Gauges): Metrics {
     'Age of the oldest event that has not reached its log.',
     () => gauges.queueAgeMs() / 1000,
   )
+
+  registerMoney(registry, gauges.money)
 
   return {
     ended(call, settled, facts) {

@@ -45,6 +45,12 @@ export type TillFigures = {
   readonly holding: number
   readonly heldNanoUsd: number
   readonly leasedNanoUsd: number
+  readonly spentNanoUsd: number
+  /** Nodes with a lease, and for how long the idlest of them has not been used. */
+  readonly leases: number
+  readonly idlestLeaseMs: number
+  /** For how long may be spent if nobody is heard any more; 0 where no term runs. */
+  readonly termMs: number
   readonly boundViolations: number
 }
 
@@ -217,12 +223,17 @@ export function openTill(options: {
 
     figures() {
       const pockets = [...purse.pockets.values()]
+      const leased = pockets.filter(pocket => leaseOf(pocket) > 0)
       const sum = (of: (pocket: Pocket) => number) => pockets.reduce((all, pocket) => all + of(pocket), 0)
       return {
         waiting: purse.waiting.size,
         holding: purse.calls.size,
         heldNanoUsd: sum(pocket => pocket.held),
-        leasedNanoUsd: sum(pocket => pocket.granted - pocket.returned - (pocket.spent - pocket.beyond)),
+        leasedNanoUsd: sum(leaseOf),
+        spentNanoUsd: sum(pocket => pocket.spent),
+        leases: leased.length,
+        idlestLeaseMs: leased.reduce((idlest, pocket) => Math.max(idlest, now() - pocket.recentAt), 0),
+        termMs: Math.max(0, Math.min(...[...purse.terms.values()].map(term => (term.endsAt ?? 0) - now()))),
         boundViolations: violations,
       }
     },
@@ -236,3 +247,6 @@ export function openTill(options: {
     },
   }
 }
+
+/** What is lent and neither spent nor given back; what calls hold is part of it. */
+const leaseOf = (pocket: Pocket): number => pocket.granted - pocket.returned - (pocket.spent - pocket.beyond)
