@@ -1,14 +1,15 @@
 import { type Armed, crossed, firstOf, linesOf, type Rule, withLane } from './rule.ts'
 import { type Lane, pairOf } from './step.ts'
 
-/** The last steps of each lane, oldest first: call and result as one number, and the event's id. */
+/** The last steps of each lane, oldest first: call and result as one number, the event's id, and the call. */
 type State = Armed & Readonly<Record<Lane, readonly Entry[]>>
-type Entry = readonly [pair: number, id: string]
+type Entry = readonly [pair: number, id: string, call: number]
 
 /**
  * The same call with the same result, again and again among the last steps. A call that is polled and hears something new
  * is no repeat. Nor is one that is made between other things which are new: who edits and tests, and sees the same test
- * fail, is at work; so the repeats have to outnumber what was new in between.
+ * fail, is at work; so the repeats have to outnumber what was new in between. And while anything that is polled moves on,
+ * waiting for something else that does not is no loop.
  */
 export const loop: Rule<'loop', State> = {
   name: 'loop',
@@ -17,7 +18,8 @@ export const loop: Rule<'loop', State> = {
 
   evolve(state, { event, step }, knobs) {
     if (step === null || step.call === null || step.result === null || step.twin) return state
-    const entries = [...state[step.lane].slice(1 - knobs.within), [pairOf(step.call, step.result), event.id] as const]
+    const entry: Entry = [pairOf(step.call, step.result), event.id, step.call]
+    const entries = [...state[step.lane].slice(1 - knobs.within), entry]
     const level = repeatsIn(entries)
     // What was said stays said for as long as anything stands among them often enough, be it the last or not.
     const low = firstOf(linesOf(knobs, knobs.repeats)) / 2
@@ -51,13 +53,22 @@ function repeatsIn(entries: readonly Entry[]): number {
     }
   if (repeats < 3) return repeats
   const known = new Set<number>()
+  const news = new Map<number, number>()
   let fresh = 0
-  for (const [i, [pair]] of entries.entries()) {
-    if (i > first && !known.has(pair)) fresh++
+  for (const [i, [pair, , call]] of entries.entries()) {
+    if (i > first && !known.has(pair)) {
+      fresh++
+      const heard = (news.get(call) ?? 0) + 1
+      if (heard >= movingAt) return 0
+      news.set(call, heard)
+    }
     known.add(pair)
   }
   return fresh < repeats ? repeats : 0
 }
+
+/** A call that has brought so many new results in between is a poll of something that moves. */
+const movingAt = 3
 
 /** How often the commonest entry stands among them. */
 function mostIn(entries: readonly Entry[]): number {
