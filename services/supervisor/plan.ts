@@ -31,6 +31,7 @@ export function plan(
       name: gateways === 1 ? 'gateway' : `gateway-${slot}`,
       entry,
       args: ['role', 'gateway', '--slot', `${slot}`],
+      execArgv: [youngSpace],
       env: passed,
       drainOrder: 0,
     })),
@@ -51,6 +52,13 @@ export function plan(
       : []),
   ]
 }
+
+/**
+ * Less room for what is young than V8 takes by itself, in MB: what a request leaves behind dies within milliseconds.
+ * Measured under load: 199 to 215 MB resident instead of 244 to 256, and no difference in CPU a request that would stand
+ * out from the noise of a busy machine (a tenth). With 4 it is eight MB less again.
+ */
+const youngSpace = '--max-semi-space-size=8'
 
 type Environment = Readonly<Record<string, string | undefined>>
 

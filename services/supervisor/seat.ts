@@ -9,6 +9,8 @@ export type ProcessSpec = {
   readonly name: string
   readonly entry: string
   readonly args: readonly string[]
+  /** Options of Node's own; none where it is left out. */
+  readonly execArgv?: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   /** Lower ones are drained first. */
   readonly drainOrder: number
@@ -48,7 +50,7 @@ export function occupy(spec: ProcessSpec, logger: Logger, { firstMs, lastMs, sta
     timer = null
     const startedAt = performance.now()
     const stdio = ['ignore', 2, 'inherit', 'ipc'] as ('ignore' | 'inherit' | 'ipc' | number)[] // stdout is the banner's alone
-    const process = fork(spec.entry, spec.args, { env: { ...spec.env }, stdio, execArgv: [] })
+    const process = fork(spec.entry, spec.args, { env: { ...spec.env }, stdio, execArgv: [...(spec.execArgv ?? [])] })
     child = process
     process.on('message', message => hear(process, message as FromProcess)) // only our own program is at the other end
     process.on('error', error => {
