@@ -111,7 +111,7 @@ async function serveRead(
   const team = policies.teamOf(who.agent)
   const place = { run: found.run, agent: who.agent, team, model: ask.model }
   const denied = runRefusal(pipeline, policies, place) ?? policyRefusal(policies, plan, ask, who, protocol)
-  if (denied === null) watch(pipeline, caller, place)
+  if (denied === null) watch(pipeline, policies, caller, place)
   const asked =
     denied === null && plan !== null
       ? afford(pipeline, plan, { ...wish, path: pathOf(pipeline, policies, found.run, who) })

@@ -1,6 +1,6 @@
 import type { Event } from '../../schemas/events.ts'
 import type { Capped } from '../core/caps.ts'
-import { type Breach, breachOf, expiryOf } from '../core/run-limits.ts'
+import { type Breach, breachOf, expiryOf, limitOf } from '../core/run-limits.ts'
 import type { Caller } from './caller.ts'
 import type { Pipeline } from './parts.ts'
 import type { Policies } from './policies.ts'
@@ -41,26 +41,40 @@ export function runRefusal(pipeline: Pipeline, policies: Policies, path: Path): 
 const none: readonly Run[] = []
 
 /** A call that can be killed from now on, until its client has the last of its answer. */
-export function watch(pipeline: Pipeline, caller: Caller, path: Path): void {
+export function watch(pipeline: Pipeline, policies: Policies, caller: Caller, path: Path): void {
   const call = { path: () => scopesOf(path), stop: caller.stop.bind(caller) }
+  const alarm = alarmOf(pipeline, policies, path.run)
   pipeline.killswitch.begin(call)
-  caller.whenClosed(() => pipeline.killswitch.end(call))
+  caller.whenClosed(() => {
+    pipeline.killswitch.end(call)
+    if (alarm !== null) clearTimeout(alarm)
+  })
 }
 
-/** Runs with a call under way whose time is up: looked for now and then, for nobody asks. */
-export function expire(pipeline: Pipeline, policies: Policies, runs: Iterable<Run>): void {
+/** A stream may outlast the time of its run: then nobody asks whether it may go on. */
+function alarmOf(pipeline: Pipeline, policies: Policies, run: Run): NodeJS.Timeout | null {
+  if (run.ancestors.length === 0 && limitOf('maxDurationMs', run, policies.runs) === null) return null
   const now = Date.now()
-  for (const run of runs) {
-    const breach = expiryOf(run, policies.runs, now)
-    if (breach !== null && pipeline.killswitch.stopOf([`run:${run.id}`]) === null) tellExpired(pipeline, breach)
-  }
+  const ends = [run, ...pipeline.runs.above(run)].flatMap(one => {
+    const limit = limitOf('maxDurationMs', one, policies.runs)
+    return limit === null ? [] : [{ one, limit, leftMs: one.startedAt + limit - now }]
+  })
+  const first = ends.reduce<(typeof ends)[number] | null>((a, b) => (a === null || b.leftMs < a.leftMs ? b : a), null)
+  if (first === null || first.leftMs > longestCallMs) return null
+  const breach: Breach = { code: 'run_expired', runId: first.one.id, limit: first.limit }
+  return setTimeout(() => {
+    // Its time may have been prolonged meanwhile.
+    if (expiryOf(first.one, pipeline.policies().runs, Date.now()) !== null) tellExpired(pipeline, breach)
+  }, first.leftMs)
 }
+/** No call goes on for longer; an alarm for each of those in flight until then would be of no use. */
+const longestCallMs = 3_600_000
 
 /** Told once: from then on the run is stopped, by the word of this gateway and then by control's. */
 function tellExpired(pipeline: Pipeline, { runId }: Breach): void {
   const run = pipeline.runs.get(runId)
   const work = run === undefined ? null : workOfRun(run)
-  if (work === null) return
+  if (work === null || pipeline.killswitch.stopOf([`run:${runId}`])?.stop.type === 'kill') return
   const fact = { type: 'run.expired', ...work, reason: 'maxDurationMs', actor: 'gateway' } as const
   const id = pipeline.recorder.tell(fact, work.root_run_id)
   const event: Event = { id, source: '', time: Date.now(), ...fact }

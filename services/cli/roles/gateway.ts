@@ -62,7 +62,7 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     nextLife: () => nextLife(settings.dataDir, 'gateway', slot),
     ledgerOwners: spooled ? topics.ledger.partitions : 1,
     shared,
-    ...(spooled ? { keysFile: known('keys'), policyFile: known('policy') } : {}),
+    ...(spooled ? { keysFile: known('keys'), policyFile: known('policy'), stopsFile: known('stops') } : {}),
     adminToken: credentials.adminToken.reveal(),
     peers: settings.workers > 1 || spooled,
     logger,
