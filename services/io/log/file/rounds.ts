@@ -80,14 +80,17 @@ export function goRound(
 
   const run = async () => {
     try {
+      let rang = true
       while (!closed) {
         if (performance.now() >= discoverAt) await discover()
         const any = await round()
         if (closed) break
         options.looked?.(readers)
+        if (any && !rang) bell.missed()
+        rang = true
         // A fast writer must not keep this process from everything else it does.
         if (any) await nextTurn()
-        else await bell.heard()
+        else rang = await bell.heard()
       }
     } finally {
       bell.close()
