@@ -9,6 +9,7 @@ import { conditions } from './conditions.ts'
 import { type Judged, judge } from './trajectories/judge.ts'
 import type { Recorded } from './trajectories/recorded.ts'
 import { report } from './trajectories/report.ts'
+import { stormsUnder } from './trajectories/storms.ts'
 
 /**
  * `node bench/trajectories.ts [--data <folder>] [--policy <sluice.yaml>] [--json] [--each]`
@@ -48,7 +49,7 @@ const policy =
     : parseConfig(readFileSync(flags.policy, 'utf8'), flags.policy, process.env).breakers
 
 const judged: readonly Judged[] = files.sort().flatMap(file => runsIn(file).map(run => judge(run, policy)))
-const { text, goals, figures } = report(judged, conditions(flags.policy ?? 'default policy'))
+const { text, goals, figures } = report(judged, conditions(flags.policy ?? 'default policy'), stormsUnder(policy))
 if (flags.each)
   for (const { run, stopped, warned } of judged) {
     const first = stopped ?? warned

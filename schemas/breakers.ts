@@ -87,7 +87,10 @@ export const breakers = z.strictObject({
       'idempotency_key',
       'idempotencyKey',
     ]),
-  /** The same canonical call and result, not necessarily in a row, with less news in between than repeats. */
+  /**
+   * The same canonical call and result, not necessarily in a row, with less news in between than repeats. `within`: the last
+   * steps, at least as many as `repeats`.
+   */
   loop: rule('pause', ['run', 'agent'], { repeats: steps.default(5), within: steps.default(20) }),
   /** A-B-A-B…; A-A-A-A is a cycle of period 1. */
   cycle: rule('pause', ['run', 'agent'], {

@@ -1,13 +1,14 @@
 import { type Conditions, describe } from '../conditions.ts'
 import { atLeast, atMost, type Figure, median } from '../figures.ts'
 import type { Judged } from './judge.ts'
+import type { Opened } from './storms.ts'
 
 type Goal = { readonly what: string; readonly value: string; readonly wanted: string; readonly met: boolean }
 
 /** Tables in Markdown, and the same as numbers. */
-export function report(judged: readonly Judged[], around: Conditions) {
+export function report(judged: readonly Judged[], around: Conditions, storms: readonly Opened[] = []) {
   const goals = goalsOf(judged)
-  const figures = { conditions: around, goals, groups: groupsOf(judged), rules: rulesOf(judged) }
+  const figures = { conditions: around, goals, groups: groupsOf(judged), rules: rulesOf(judged), storms }
   const text = [
     describe(around).split('\n').slice(0, 2).join('\n'),
     '',
@@ -36,6 +37,11 @@ export function report(judged: readonly Judged[], around: Conditions) {
     table(
       ['rule', 'stops', 'runs it spoke of', 'of them successes'],
       rulesOf(judged).map(rule => Object.values(rule).map(String)),
+    ),
+    '',
+    table(
+      ['storm, injected', 'rule', 'does', 'to', 'calls until then', 'seconds'],
+      storms.map(storm => Object.values(storm).map(String)),
     ),
   ].join('\n')
   return { text, goals, figures }

@@ -1,4 +1,4 @@
-import { type Armed, crossed, firstOf, linesOf, type Rule, withLane } from './rule.ts'
+import { type Armed, crossed, firstOf, lastOf, linesOf, type Rule, topOf, withLane } from './rule.ts'
 import { type Lane, pairOf } from './step.ts'
 
 /** The last steps of each lane, oldest first: call and result as one number, the event's id, and the call. */
@@ -19,10 +19,11 @@ export const loop: Rule<'loop', State> = {
   evolve(state, { event, step }, knobs) {
     if (step === null || step.call === null || step.result === null || step.twin) return state
     const entry: Entry = [pairOf(step.call, step.result), event.id, step.call]
-    const entries = [...state[step.lane].slice(1 - knobs.within), entry]
+    const lines = linesOf(knobs, knobs.repeats)
+    const entries = [...lastOf(state[step.lane], Math.max(knobs.within, topOf(lines)) - 1), entry]
     const level = repeatsIn(entries)
     // What was said stays said for as long as anything stands among them often enough, be it the last or not.
-    const low = firstOf(linesOf(knobs, knobs.repeats)) / 2
+    const low = firstOf(lines) / 2
     const calm = level < low && (state.peak < low || mostIn(entries) < low)
     return withLane(calm ? level : Math.max(state.peak, level), step.lane, entries, state)
   },

@@ -1,4 +1,4 @@
-import { type Armed, crossed, linesOf, peakOf, type Rule } from './rule.ts'
+import { type Armed, crossed, linesOf, peakOf, type Rule, topOf } from './rule.ts'
 import { alike, type Words, wordsIn } from './words.ts'
 
 type State = Armed & {
@@ -30,10 +30,11 @@ export const nearRepeat: Rule<'nearRepeat', State> = {
     const words = event.args === undefined ? null : wordsIn(event.args, knobs.minWords)
     const before = words === null ? [] : state.wishes.filter(([of]) => of === step.name).slice(-comparedWith)
     const isStale = words !== null && before.some(([, others]) => alike(words, others) >= knobs.alike)
-    const recent = state.stale.filter(([at]) => at > steps - knobs.within)
+    const lines = linesOf(knobs, knobs.count)
+    const recent = state.stale.filter(([at]) => at > steps - Math.max(knobs.within, topOf(lines)))
     const stale = isStale ? [...recent, [steps, event.id] as const] : recent
     const wishes = words === null ? state.wishes : [...state.wishes.slice(1 - wishesKept), [step.name, words] as const]
-    return { wishes, stale, steps, peak: peakOf(state.peak, stale.length, linesOf(knobs, knobs.count)) }
+    return { wishes, stale, steps, peak: peakOf(state.peak, stale.length, lines) }
   },
 
   decide(before, after, { step }, knobs) {

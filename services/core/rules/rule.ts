@@ -49,6 +49,12 @@ export const linesOf = (
 /** The lowest line: below half of it a rule may speak again. */
 export const firstOf = (lines: readonly Line[]): number => lines[0]?.at ?? Number.POSITIVE_INFINITY
 
+/** The highest line: what a rule remembers must reach so far, or it could never get there. */
+export const topOf = (lines: readonly Line[]): number => lines.at(-1)?.at ?? 0
+
+/** The last `n` of a list; of 0 none. */
+export const lastOf = <Of>(list: readonly Of[], n: number): readonly Of[] => (n <= 0 ? [] : list.slice(-n))
+
 export const peakOf = (peak: number, level: number, lines: readonly Line[]): number =>
   level > peak ? level : level < firstOf(lines) / 2 ? 0 : peak
 

@@ -1,6 +1,6 @@
 import type { Knobs } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
-import { type Armed, crossed, linesOf, peakOf, type Rule, runScope, scopeOf } from './rule.ts'
+import { type Armed, crossed, lastOf, linesOf, peakOf, type Rule, runScope, scopeOf, topOf } from './rule.ts'
 
 type State = Armed & { readonly children: readonly Child[]; readonly below: readonly Child[] }
 type Child = readonly [run: string, time: number, id: string]
@@ -25,7 +25,7 @@ export const spawnStorm: Rule<'spawnStorm', State> = {
     const isChild = knobs.scope !== 'run' || scope === runScope(event.parent_run_id ?? '')
     const isBelow = knobs.scope === 'run' && scope === runScope(event.root_run_id)
     const lines = linesOf(knobs, knobs.children)
-    const most = Math.max(...lines.map(({ at }) => at))
+    const most = Math.ceil(topOf(lines))
     const children = isChild ? withChild(state.children, event, knobs, most) : state.children
     const below = isBelow ? withChild(state.below, event, knobs, Math.ceil(most * ratio(knobs))) : state.below
     if (children === state.children && below === state.below) return state
@@ -48,7 +48,7 @@ function withChild(known: readonly Child[], event: Event, { window }: Knobs<'spa
   if (known.some(([run]) => run === event.run_id)) return known
   const recent = known.filter(([, time]) => time > event.time - window)
   const child: Child = [event.run_id, event.time, event.id]
-  return [...recent.slice(1 - Math.min(most, mostKept)), child]
+  return [...lastOf(recent, Math.min(most, mostKept) - 1), child]
 }
 const mostKept = 1_000
 

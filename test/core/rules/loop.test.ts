@@ -141,3 +141,20 @@ test('runs of an agent that do the same one after the other are seen where the r
   assert.deepEqual(told(tell(said)), [])
   assert.deepEqual(told(tell(said, { loop: { scope: 'agent' } })), ['loop pause agent:a'])
 })
+
+test('a loop that could never be seen within so few steps is seen all the same', () => {
+  assert.equal(
+    tell(
+      times(5, () => tool('ls')),
+      { loop: { repeats: 5, within: 1 } },
+    ).length,
+    1,
+  )
+  assert.equal(
+    tell(
+      times(9, () => tool('ls')),
+      { loop: { repeats: 1, within: 1 } },
+    ).length,
+    1,
+  )
+})
