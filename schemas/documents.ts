@@ -4,6 +4,7 @@ import { policyFact } from './config-fact.ts'
 import { header } from './envelope.ts'
 import { fact } from './events.ts'
 import { keyFact } from './key.ts'
+import { signal } from './stop.ts'
 import { type TopicSpec, topics } from './topics.ts'
 
 /** The vocabulary for readers outside: JSON Schema of every message, and an AsyncAPI 3 document of the topics. */
@@ -16,7 +17,8 @@ export function messageSchemas(): ReadonlyMap<string, Json> {
   const keys = keyFact.options.map(option => [option.shape.type.value, bodyOf(option)] as const)
   const policies = policyFact.options.map(option => [option.shape.type.value, bodyOf(option)] as const)
   const alerts = typesOf(alert).map(type => [`alert.${type}`, bodyOf(alert)] as const)
-  return new Map([...facts, ...keys, ...policies, ...alerts])
+  const signals = typesOf(signal).map(type => [`signal.${type}`, bodyOf(signal)] as const)
+  return new Map([...facts, ...keys, ...policies, ...alerts, ...signals])
 }
 
 /** An AsyncAPI 3.0 document: channels are topics, keys and settings are Kafka bindings. */
@@ -74,9 +76,11 @@ function typesOn(topic: string, schemas: ReadonlyMap<string, Json>): readonly st
   const types = [...schemas.keys()]
   const isConfig = (type: string) => type.startsWith('key.') || type.startsWith('policy.')
   const isAlert = (type: string) => type.startsWith('alert.')
+  const isSignal = (type: string) => type.startsWith('signal.')
   if (topic === 'config') return types.filter(isConfig)
   if (topic === 'alerts') return types.filter(isAlert)
-  return topic === 'events' ? types.filter(type => !isConfig(type) && !isAlert(type)) : []
+  if (topic === 'control') return types.filter(isSignal)
+  return topic === 'events' ? types.filter(type => !isConfig(type) && !isAlert(type) && !isSignal(type)) : []
 }
 
 const cloudEventHeaders: Json = {

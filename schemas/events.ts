@@ -4,7 +4,7 @@ import { agentCalled, agentReturned } from './agent.ts'
 import { type Envelope, header } from './envelope.ts'
 import { guardrailHit } from './guardrail.ts'
 import { llmCompleted, llmQueued } from './llm.ts'
-import { killObserved, runChanged, runContinued, runStarted } from './run.ts'
+import { killObserved, runChanged, runContinued, runStarted, scopeChanged } from './run.ts'
 import { toolCalled, toolReturned } from './tool.ts'
 
 /** Every fact of `sluice.events`. A new one is a line here; exhaustive switches then stop compiling. */
@@ -12,6 +12,7 @@ export const fact = z.discriminatedUnion('type', [
   runStarted,
   runContinued,
   runChanged,
+  scopeChanged,
   killObserved,
   admissionGranted,
   admissionRefused,

@@ -58,6 +58,14 @@ export const runChanged = work.extend({
   data: standing.optional(),
 })
 
+/** Somebody has stopped or raised more than a run: an agent, a team, a model, all. Its work is nobody's. */
+export const scopeChanged = work.extend({
+  type: z.enum(['scope.paused', 'scope.resumed', 'scope.killed']),
+  scope: z.string(),
+  reason: z.string().optional(),
+  actor: z.string(),
+})
+
 /** A gateway has obeyed a kill: `latency_ms` from its decision until the last of its calls here was ended. */
 export const killObserved = work.extend({
   type: z.literal('kill.observed'),
@@ -69,4 +77,5 @@ export const killObserved = work.extend({
 export type RunStarted = z.infer<typeof runStarted>
 export type RunContinued = z.infer<typeof runContinued>
 export type RunChanged = z.infer<typeof runChanged>
+export type ScopeChanged = z.infer<typeof scopeChanged>
 export type KillObserved = z.infer<typeof killObserved>

@@ -95,6 +95,19 @@ export function decideActs(stops: Stops, event: Event): Decided | null {
         at: event.time,
       })
     }
+    case 'scope.paused':
+    case 'scope.resumed':
+    case 'scope.killed': {
+      const { scope, actor, reason, agent, policy_version } = event
+      return decide(stops, {
+        type: event.type === 'scope.killed' ? 'kill' : event.type === 'scope.paused' ? 'pause' : 'resume',
+        scope,
+        actor,
+        ...defined({ reason, policy_version, agent: agent === '' ? undefined : agent }),
+        cause: event.id,
+        at: event.time,
+      })
+    }
     default:
       return null
   }

@@ -34,6 +34,9 @@ export const memorable: ReadonlySet<string> = new Set([
   'run.killed',
   'run.finished',
   'run.expired',
+  'scope.paused',
+  'scope.resumed',
+  'scope.killed',
 ])
 
 /** `own`: this gateway wrote it, in this life or a former one. Events older than `sinceMs` are of runs that have ended. */
@@ -78,6 +81,9 @@ export function remember({ runs, queued, reports, asked }: Memory, event: Event,
     case 'run.paused':
     case 'run.killed':
     case 'run.expired':
+    case 'scope.paused':
+    case 'scope.resumed':
+    case 'scope.killed':
       asked(event)
       break
     case 'run.finished':

@@ -14,13 +14,18 @@ import type { Run } from './run.ts'
 import { type Act, actOn, acts } from './run-acts.ts'
 import { openRun } from './run-open.ts'
 import { viewOf } from './run-view.ts'
+import { actOnScope, scopeActs, scopeView } from './scope-acts.ts'
 
 /** Whoever asks something of a run: an agent by its key, or whoever holds the admin token. */
 export type Asker = { readonly name: string; readonly agent: Identity | null }
 /** What is answered: a run, or why not. */
 export type Outcome = { readonly run: Run; readonly status: number } | Refusal
+type Answer = { readonly status: number; readonly runId?: string; readonly body: object } | Refusal
 
-/** The run as an object: `POST /v1/runs`, `GET /v1/runs/{id}`, `POST /v1/runs/{id}/{pause,resume,kill,finish}`. */
+/**
+ * The run as an object: `POST /v1/runs`, `GET /v1/runs/{id}`, `POST /v1/runs/{id}/{pause,resume,kill,finish}`; and for
+ * admins what stands above runs: `GET /admin/scopes/{scope}`, `POST /admin/scopes/{scope}/{pause,resume,kill}`.
+ */
 export function runRoutes(
   app: FastifyInstance,
   options: { readonly pipeline: Pipeline; readonly adminToken: string; readonly logger: Logger },
@@ -29,7 +34,7 @@ export function runRoutes(
   const serve = (
     req: IncomingMessage,
     res: ServerResponse,
-    act: (asker: Asker, body: unknown) => Promise<Outcome>,
+    act: (asker: Asker, body: unknown) => Promise<Answer>,
   ): void => {
     answer(pipeline, options.adminToken, req, res, act).catch(error => {
       logger.error({ err: error, path: '/v1/runs' }, 'a run could not be served')
@@ -38,13 +43,13 @@ export function runRoutes(
   }
   app.post('/v1/runs', (request, reply) => {
     reply.hijack()
-    serve(request.raw, reply.raw, (asker, body) => openRun(pipeline, asker, body))
+    serve(request.raw, reply.raw, async (asker, body) => shown(pipeline, await openRun(pipeline, asker, body)))
   })
   app.get<{ Params: { id: string } }>('/v1/runs/:id', (request, reply) => {
     reply.hijack()
     serve(request.raw, reply.raw, async asker => {
       const run = await theirs(pipeline, asker, request.params.id)
-      return run === null ? refusals.notYours(request.params.id) : { run, status: 200 }
+      return shown(pipeline, run === null ? refusals.notYours(request.params.id) : { run, status: 200 })
     })
   })
   app.post<{ Params: { id: string; act: string } }>('/v1/runs/:id/:act', (request, reply) => {
@@ -53,10 +58,32 @@ export function runRoutes(
     serve(request.raw, reply.raw, async (asker, body) => {
       if (!isAct(act)) return refusals.noSuchRoute('POST', `/v1/runs/{id}/${act}`)
       const run = await theirs(pipeline, asker, id)
-      return run === null ? refusals.notYours(id) : actOn(pipeline, asker, run, act, body)
+      return run === null ? refusals.notYours(id) : shown(pipeline, await actOn(pipeline, asker, run, act, body))
+    })
+  })
+  app.get<{ Params: { scope: string } }>('/admin/scopes/:scope', (request, reply) => {
+    reply.hijack()
+    serve(request.raw, reply.raw, async asker =>
+      asker.agent === null
+        ? { status: 200, body: scopeView(pipeline, request.params.scope) }
+        : refusals.unauthenticated(),
+    )
+  })
+  app.post<{ Params: { scope: string; act: string } }>('/admin/scopes/:scope/:act', (request, reply) => {
+    reply.hijack()
+    const { scope, act } = request.params
+    serve(request.raw, reply.raw, async (asker, body) => {
+      if (asker.agent !== null) return refusals.unauthenticated()
+      const known = scopeActs.find(one => one === act)
+      return known === undefined
+        ? refusals.noSuchRoute('POST', `/admin/scopes/{scope}/${act}`)
+        : actOnScope(pipeline, scope, known, body)
     })
   })
 }
+
+const shown = (pipeline: Pipeline, outcome: Outcome): Answer =>
+  'code' in outcome ? outcome : { status: outcome.status, runId: outcome.run.id, body: viewOf(pipeline, outcome.run) }
 
 const isAct = (text: string): text is Act => acts.some(act => act === text)
 
@@ -65,7 +92,7 @@ async function answer(
   adminToken: string,
   req: IncomingMessage,
   res: ServerResponse,
-  act: (asker: Asker, body: unknown) => Promise<Outcome>,
+  act: (asker: Asker, body: unknown) => Promise<Answer>,
 ): Promise<void> {
   const caller = new HttpCaller(req, res)
   const headers = ['x-sluice-request-id', pipeline.mintRequestId()]
@@ -84,8 +111,9 @@ async function answer(
   if ('unreadable' in json) return no(refusals.invalid(json.unreadable))
   const outcome = await act(asker, json.value)
   if ('code' in outcome) return no(outcome)
-  headers.push('x-sluice-run-id', outcome.run.id, 'content-type', 'application/json')
-  caller.answer(outcome.status, headers, Buffer.from(JSON.stringify(viewOf(pipeline, outcome.run))))
+  if (outcome.runId !== undefined) headers.push('x-sluice-run-id', outcome.runId)
+  headers.push('content-type', 'application/json')
+  caller.answer(outcome.status, headers, Buffer.from(JSON.stringify(outcome.body)))
 }
 
 function askerOf(pipeline: Pipeline, adminToken: string, req: IncomingMessage): Asker | null {

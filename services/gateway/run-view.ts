@@ -50,7 +50,7 @@ function stateOf(pipeline: Pipeline, run: Run, standing: Standing | null): RunSt
 const reasonOf = (standing: Standing | null): string | null =>
   standing === null ? null : (standing.stop.reason ?? standing.stop.rule ?? null)
 
-const stopSaid = ({ stop, at }: Standing) => ({
+export const stopSaid = ({ stop, at }: Standing) => ({
   type: stop.type,
   scope: stop.scope,
   rule: stop.rule ?? null,
