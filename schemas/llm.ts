@@ -73,6 +73,7 @@ export type Ending = z.infer<typeof ending>
 /** Hashes of a conversation as far as it had come: its turns, the first, the last and all of them, and the answer. */
 export const thread = z.object({
   length: count,
+  glance: z.number().int().optional(),
   first: z.string(),
   last: z.string(),
   chain: z.string(),

@@ -23,6 +23,8 @@ export type Knot = Mark & {
 export type Mark = {
   /** How many turns the request had; the answer stands at this place when it is sent back. */
   readonly length: number
+  /** What the first turn looks like: the same run's next request need not hash it again. Absent in old ones. */
+  readonly glance?: number | undefined
   /** Hashes of the first and the last turn, and of all of them, chained. */
   readonly first: string
   readonly last: string
@@ -66,9 +68,13 @@ export function findTie(knots: Knots, scope: string, history: History, digest: D
  */
 export function markOf(history: History, answer: readonly Turn[], parent: Mark | null, digest: Digest): Mark {
   const words = saying(answer)
+  const glance = history.length === 0 ? 0 : history.glance(0)
+  // A summary in place of old turns makes another first turn.
+  const sameFirst = parent !== null && parent.length > 0 && parent.glance === glance
   return {
     length: history.length,
-    first: firstOf(history, digest),
+    glance,
+    first: sameFirst ? parent.first : firstOf(history, digest),
     last: history.length === 0 ? '' : history.hashAt(history.length - 1, digest),
     chain:
       parent === null || parent.length > history.length ? history.chain(history.length, digest) : chainBehind(parent),
@@ -87,10 +93,10 @@ export function markOf(history: History, answer: readonly Turn[], parent: Mark |
 export function tieKnot(
   knots: Knots,
   scope: string,
-  { length, first, last, chain, answer, ids }: Mark,
+  { length, glance, first, last, chain, answer, ids }: Mark,
   { runId, order }: { readonly runId: string; readonly order: number },
 ): Knot {
-  const knot: Knot = { length, first, last, chain, answer, ids, runId, order, continued: 0 }
+  const knot: Knot = { length, glance, first, last, chain, answer, ids, runId, order, continued: 0 }
   if (length > 0) knots.add(prefixKey(scope, chain), knot)
   if (answer !== null) knots.add(answerKey(scope, answer), knot)
   for (const id of ids) knots.add(idKey(scope, id), knot)

@@ -43,6 +43,8 @@ export type History = {
   idsAt(at: number): readonly string[]
   /** The digest of one turn's text. */
   hashAt(at: number, digest: Digest): string
+  /** A number for a turn as it is written, from a bounded look at it: two that differ have two, but for a rare chance. */
+  glance(at: number): number
   /** The digests of the first `length` turns, chained. */
   chain(length: number, digest: Digest): string
 }
@@ -92,6 +94,10 @@ class Turns implements History {
     return hash
   }
 
+  glance(at: number): number {
+    return glanceAt(this.#raw[at])
+  }
+
   chain(length: number, digest: Digest): string {
     for (let at = this.#chains.length - 1; at < length; at++)
       this.#chains.push(chained(this.#chains[at] ?? '', this.hashAt(at, digest), digest))
@@ -102,6 +108,38 @@ class Turns implements History {
 /** The chain of digests with one more; of one alone it is that one. */
 export const chained = (behind: string, hash: string, digest: Digest): string =>
   behind === '' ? hash : digest(behind + hash)
+
+/** Parts of a turn that a glance sees, and characters of a text at its beginning, its end and in between. */
+const seen = { parts: 256, characters: 32 }
+
+function glanceAt(raw: unknown): number {
+  let hash = 17
+  let parts = 0
+  const mix = (n: number): void => {
+    hash = (Math.imul(hash, 31) + n) | 0
+  }
+  const look = (value: unknown): void => {
+    if (++parts > seen.parts) return
+    if (typeof value === 'string') {
+      const { length } = value
+      mix(length)
+      const step = Math.max(1, Math.floor(length / seen.characters))
+      for (let at = 0; at < length; at += step) mix(value.charCodeAt(at))
+      for (let at = Math.max(0, length - seen.characters); at < length; at++) mix(value.charCodeAt(at))
+    } else if (typeof value === 'number') mix(value)
+    else if (Array.isArray(value)) {
+      mix(value.length)
+      for (const item of value) look(item)
+    } else if (typeof value === 'object' && value !== null)
+      for (const [key, member] of Object.entries(value)) {
+        mix(key.length)
+        look(member)
+      }
+    else mix(value === true ? 2 : 3)
+  }
+  look(raw)
+  return hash
+}
 
 export const folded = (text: string): string => text.replace(/\s+/g, '')
 

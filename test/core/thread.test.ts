@@ -291,3 +291,43 @@ test('where old turns were rewritten, the last answer ties; where an answer was 
   assert.equal(tieOf(knots, [...begun, user('Are you there?')])?.by, 'prefix')
   assert.equal(tieOf(knots, [...begun, model('A horse.'), user('Thanks')]), null, 'somebody else was told that')
 })
+
+test('a request that goes on hashes what is new in it, however much was said before', () => {
+  const knots = knotsInMemory()
+  const asked = (n: number): Message => ({
+    by: 'model',
+    words: '',
+    thought: '',
+    calls: [{ id: `call_${hash('sha256', `${n}`).slice(0, 24)}`, name: 'f', args: { n } }],
+  })
+  const history: Message[] = [user('A long story. '.repeat(10_000))]
+  let hashed = 0
+  const counting = (text: string): string => {
+    hashed += text.length
+    return digest(text)
+  }
+  const each: number[] = []
+  for (let n = 1; n <= 100; n++) {
+    hashed = 0
+    const read = historyIn('chat', history, plain)
+    const tie = findTie(knots, 'a', read, counting)
+    const answer = historyIn('chat', [asked(n)], plain).turn(0)
+    tieKnot(knots, 'a', markOf(read, [answer], tie?.knot ?? null, counting), { runId: 'one', order: n })
+    each.push(hashed)
+    const call = `call_${hash('sha256', `${n}`).slice(0, 24)}`
+    history.push(asked(n), { by: 'tools', results: [{ id: call, words: 'Done.' }] })
+  }
+  const [first = 0, ...later] = each
+  assert.ok(first > 140_000, 'the first request brings all of it')
+  assert.ok(Math.max(...later) < 1_000, `${Math.max(...later)} characters for a step of some 200`)
+  assert.ok(Math.max(...later) - Math.min(...later) < 50, 'the last step as many as the second')
+})
+
+test('a summary in place of the beginning is the first turn of what follows it', () => {
+  const long = historyIn('chat', [user('Begin at once.'), model('Yes.'), user('Go on.')], plain)
+  const mark = markOf(long, [], null, digest)
+  const short = historyIn('chat', [user('Summary: it began.'), model('Yes.'), user('Go on.'), user('And?')], plain)
+  assert.equal(markOf(short, [], mark, digest).first, short.hashAt(0, digest))
+  assert.notEqual(markOf(short, [], mark, digest).first, mark.first)
+  assert.equal(markOf(long, [], { ...mark, glance: undefined }, digest).first, mark.first)
+})
