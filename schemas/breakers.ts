@@ -103,7 +103,7 @@ export const breakers = z.strictObject({
   nearRepeat: ruleOf(mild.default('alert'), stagesOf(mild), ['run', 'agent'], {
     count: z.number().int().positive().max(100).default(2),
     within: z.number().int().positive().max(100).default(4),
-    alike: share.default(0.35),
+    alike: share.default(0.3),
     /** Shorter texts resemble each other by chance. */
     minWords: z.number().int().min(3).max(64).default(12),
   }),
