@@ -1,12 +1,13 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import { decide, type Owner, openOwner, readControl, readLedger, takeOver } from '../../../services/core/ledger.ts'
-import { count, decideOn, limitAt, spanOf, times, type World, wallOf } from './world.ts'
+import { count, decideOn, endOf, limitAt, spanOf, times, type World, wallOf } from './world.ts'
 
 /** One enforcer process: it owns the partition, owned it, or wants to. */
 export type Enforcer = {
   readonly owner: Owner
   readonly monotonicOffset: number
-  ledgerAt: number
+  /** By partition: they are read in whatever order. */
+  readonly ledgerAt: Map<number, number>
   controlAt: number
   pausedUntil: number
   /** Decided, on its way to control. */
@@ -16,7 +17,7 @@ export type Enforcer = {
 export const openEnforcer = (world: World, name: string): Enforcer => ({
   owner: openOwner(name, 0, { ...times, keepsLease: world.keepsLease }),
   monotonicOffset: world.draw.below(1e7),
-  ledgerAt: 0,
+  ledgerAt: new Map(),
   controlAt: 0,
   pausedUntil: 0,
   sending: [],
@@ -28,10 +29,14 @@ const clock = (world: World, { monotonicOffset }: Enforcer) => ({
 })
 
 export function fold(world: World, enforcer: Enforcer, most: number): void {
-  for (let i = 0; i < most && enforcer.ledgerAt < world.ledger.length; i++) {
-    const at = { partition: 0, offset: enforcer.ledgerAt }
-    readLedger(enforcer.owner, world.ledger[enforcer.ledgerAt]!, at, clock(world, enforcer))
-    enforcer.ledgerAt += 1
+  const { owner, ledgerAt } = enforcer
+  for (let i = 0; i < most; i++) {
+    const behind = [...world.ledger].filter(([partition, all]) => (ledgerAt.get(partition) ?? 0) < all.length)
+    const [partition, messages] = behind[behind.length > 1 ? world.draw.below(behind.length) : 0] ?? []
+    if (partition === undefined || messages === undefined) return
+    const offset = ledgerAt.get(partition) ?? 0
+    readLedger(owner, messages[offset]!, { partition, offset }, clock(world, enforcer))
+    ledgerAt.set(partition, offset + 1)
   }
 }
 
@@ -53,7 +58,7 @@ export function think(world: World, enforcer: Enforcer): void {
   if (world.flaw === 'granting before the fold caught up') owner.books.named = {}
   if (world.flaw === 'decisions out of order' && enforcer.sending.length < 3) owner.unread = 0
   const nodeAt = (node: string) => ({ limitNanoUsd: limitAt(world, node), ...spanOf(node) })
-  const ledgerEnd = { 0: world.flaw === 'expiry before the holds are read' ? 0 : world.ledger.length }
+  const ledgerEnd = world.flaw === 'expiry before the holds are read' ? {} : endOf(world)
   const batch = decide(owner, { ...clock(world, enforcer), ledgerEnd, nodeAt })
   if (batch.length > 0) enforcer.sending.push(batch)
 }

@@ -1,10 +1,23 @@
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
 import { type Admission, admit, hear, mayStillSpend, outgoing, settle, wake } from '../../../services/core/lease.ts'
 import { lastWords, openPurse, type Purse, type Toll } from '../../../services/core/purse.ts'
-import { type Call, check, count, limitAt, mostSpent, spanOf, times, type World, wallOf, windowed } from './world.ts'
+import {
+  type Call,
+  check,
+  count,
+  limitAt,
+  mostSpent,
+  partOf,
+  spanOf,
+  times,
+  type World,
+  wallOf,
+  windowed,
+} from './world.ts'
 
 /** One machine with a disk, on which gateway epochs live and die. */
 export type Machine = {
+  readonly index: number
   readonly name: string
   /** Its clocks differ from everyone's, by up to hours. */
   readonly monotonicOffset: number
@@ -25,6 +38,7 @@ export type Machine = {
 export function openMachine(world: World, index: number): Machine {
   const off = world.draw.chance(0.15)
   const machine: Machine = {
+    index,
     name: `gateway-${index}`,
     monotonicOffset: world.draw.below(1e7),
     wallOffset: off ? (world.draw.below(3) - 1) * 3_600_000 : 0,
@@ -133,11 +147,12 @@ export function tell(world: World, machine: Machine): void {
 export function ship(world: World, machine: Machine, most: number): void {
   const batch = machine.disk.slice(machine.shipped, machine.shipped + most)
   if (world.mode !== 'embedded' && world.draw.chance(0.1)) batch.reverse()
-  world.ledger.push(...batch)
+  const ledger = partOf(world, world.hasParts ? machine.index : 0)
+  ledger.push(...batch)
   machine.shipped += batch.length
   if (world.draw.chance(0.1) && machine.shipped > 0) {
     const from = world.draw.below(machine.shipped)
-    world.ledger.push(...machine.disk.slice(from, Math.min(machine.shipped, from + 3)))
+    ledger.push(...machine.disk.slice(from, Math.min(machine.shipped, from + 3)))
   }
 }
 

@@ -1,6 +1,7 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
 import { type Books, foldControl, foldLedger, openBooks } from '../../../services/core/books.ts'
+import type { Position } from '../../../services/core/position.ts'
 import type { Toll } from '../../../services/core/purse.ts'
 
 /** What surrounds gateways and owners: time, the two logs, the policy, and a provider that keeps its own books. */
@@ -12,8 +13,11 @@ export type World = {
   /** How this world is out of order: its ledger is read a few messages at a time, its processes die often and stay dead. */
   readonly hasSlowLedger: boolean
   readonly isDeadly: boolean
+  /** Whether each machine writes a part of the ledger of its own, as embedded ones do. */
+  readonly hasParts: boolean
   now: number
-  readonly ledger: LedgerMessage[]
+  /** By partition. */
+  readonly ledger: Map<number, LedgerMessage[]>
   readonly control: MoneyDecision[]
   logsAwayUntil: number
   readonly limits: Map<string, number>
@@ -24,10 +28,7 @@ export type World = {
   /** A reader that trails every decision: the ledger up to where it was taken, then the decision. */
   readonly auditor: Books
   /** Where the ledger stood, and when, as each epoch was ended. */
-  readonly expiries: Map<
-    string,
-    { readonly offset: number; readonly at: number; readonly reported: ReadonlyMap<string, number> }
-  >
+  readonly expiries: Map<string, { readonly at: number; readonly reported: ReadonlyMap<string, number> }>
   readonly dead: Set<string>
   readonly wrongs: string[]
   readonly seen: Record<string, number>
@@ -88,8 +89,9 @@ export function openWorld(
     flaw,
     hasSlowLedger: draw.chance(0.35),
     isDeadly: draw.chance(0.4),
+    hasParts: mode === 'embedded' || draw.chance(0.3),
     now: 1_000_000,
-    ledger: [],
+    ledger: new Map(),
     control: [],
     logsAwayUntil: 0,
     limits: new Map(),
@@ -128,22 +130,34 @@ export function spanOf(node: string): { readonly opensAt: number; readonly close
 }
 export const windowed = (scope: string, wallMs: number): string => `${scope}@${Math.floor(wallMs / windowMs)}`
 
+/** Where the ledger ends. */
+export const endOf = (world: World): Position =>
+  Object.fromEntries([...world.ledger].map(([partition, messages]) => [partition, messages.length]))
+
+/** The messages of one partition, made where it is missing. */
+export function partOf(world: World, partition: number): LedgerMessage[] {
+  const known = world.ledger.get(partition) ?? []
+  world.ledger.set(partition, known)
+  return known
+}
+
 /** Appends a record of control and lets the auditor read it: the invariant holds at every offset of the log. */
 export function decideOn(world: World, record: MoneyDecision): void {
   world.control.push(record)
   const { auditor } = world
-  const known = record.ledger_offsets[0] ?? 0
-  for (let offset = auditor.ledgerNext[0] ?? 0; offset < known; offset++)
-    foldLedger(auditor, world.ledger[offset]!, { partition: 0, offset })
+  for (const [partition, messages] of world.ledger)
+    for (let offset = auditor.ledgerNext[partition] ?? 0; offset < (record.ledger_offsets[partition] ?? 0); offset++)
+      foldLedger(auditor, messages[offset]!, { partition, offset })
   const counts = foldControl(auditor, record, world.control.length - 1)
   count(world, counts ? record.type : 'void')
   if (counts && record.type === 'gateway.expired') {
     const life = `${record.gateway}.${record.epoch}`
     const reported = new Map<string, number>()
-    for (const message of world.ledger.slice(0, known))
+    const known = [...world.ledger].flatMap(([partition, all]) => all.slice(0, record.ledger_offsets[partition] ?? 0))
+    for (const message of known)
       if ('report' in message && `${message.gateway}.${message.epoch}` === life)
         reported.set(message.node, Math.max(message.report, reported.get(message.node) ?? 0))
-    if (!world.expiries.has(life)) world.expiries.set(life, { offset: known, at: world.now, reported })
+    if (!world.expiries.has(life)) world.expiries.set(life, { at: world.now, reported })
   }
   for (const node of auditor.dirty) {
     const { limit, spent, beyond, presumed, leased } = auditor.nodes.get(node)!
