@@ -18,9 +18,8 @@ export type Run = {
   limitsVersion: number
   /** Unix milliseconds. */
   startedAt: number
-  /** How many runs it has spawned itself, and which of them are known here. */
+  /** How many runs it has spawned itself. */
   children: number
-  readonly childIds: Set<string>
   /** This life has given it its name, and has not paid for any call of it yet. */
   isNew: boolean
   /** Whether its start is a fact; until then it is only what a request asked for. */
@@ -62,7 +61,6 @@ export function newRun(id: string, ancestors: readonly string[], at: number): Ru
     limitsVersion: 0,
     startedAt: at,
     children: 0,
-    childIds: new Set(),
     isNew: false,
     started: false,
     toldAt: 0,
@@ -90,17 +88,4 @@ function place(run: Run, ancestors: readonly string[]): void {
 export function adopt(run: Run, work: Work): void {
   const ancestors = work.ancestors ?? (work.parent_run_id === undefined ? [] : [work.parent_run_id])
   if (ancestors.length > run.ancestors.length && !ancestors.includes(run.id)) place(run, ancestors)
-}
-
-/** Far above what a policy would allow; beyond it children are counted, but not told apart. */
-const childrenKnown = 1_000
-
-/** It has begun: from now on it counts as a child. */
-export function begin(run: Run, parent: Run | undefined): void {
-  if (run.started) return
-  run.started = true
-  if (parent === undefined || parent.childIds.has(run.id)) return
-  if (parent.childIds.size < childrenKnown) parent.childIds.add(run.id)
-  else parent.children++
-  parent.children = Math.max(parent.children, parent.childIds.size)
 }

@@ -6,7 +6,7 @@ import type { RunLimits } from '../core/run-limits.ts'
 import { type Spawner, spawnerOf, withCalls } from '../core/spawn.ts'
 import { findTie, isBehind, type Knot, keyOfId, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
 import type { History, Turn } from '../core/turn.ts'
-import { adopt, type Birth, begin, newRun, type Run } from './run.ts'
+import { adopt, type Birth, newRun, type Run } from './run.ts'
 
 export type { Run } from './run.ts'
 
@@ -54,6 +54,8 @@ export type Runs = {
   get(runId: string): Run | undefined
   /** Those above it that are known, root first. */
   above(run: Run): readonly Run[]
+  /** Live ones anywhere below it. Looks at all runs: for what is rare. */
+  below(runId: string): readonly Run[]
   /** Opens a run by request, under a name of its own. */
   create(parentId: string | null, limits: RunLimits, about: (run: Run) => Work): Run
   /**
@@ -78,6 +80,8 @@ export type Runs = {
 
 /** Ten thousand live runs with ten calls each, and as much again; a knot and its keys are about 1 KiB. */
 const known = { runs: 100_000, ended: 20_000, responses: 100_000, knotKeys: 400_000, scopes: 10_000 }
+/** Far above what a policy would allow; beyond it children are not counted. */
+const childrenKnown = 1_000
 /** Knots under one key: runs that say the same at the same place. Beyond it the oldest are given up. */
 const alike = 16
 /**
@@ -115,6 +119,8 @@ export function openRuns(options: {
   const spawners = new LRUCache<string, readonly Spawner[]>({ max: known.scopes, ttl, ttlResolution })
   // Without its conversation a run is some 500 bytes. One that falls out and goes on begins anew, under the defaults.
   const ended = new LRUCache<string, Run>({ max: known.ended })
+  /** Which runs each has spawned. */
+  const spawned = new LRUCache<string, Set<string>>({ max: known.runs, ttl, ttlResolution })
   let order = 0
   const find = (id: string): Run | undefined => runs.get(id) ?? ended.get(id)
 
@@ -130,6 +136,7 @@ export function openRuns(options: {
     const parent = parentId === null || parentId === id ? undefined : find(parentId)
     const above = parentId !== null && parentId !== id ? [parentId] : []
     const run = newRun(id, parent !== undefined ? [...parent.ancestors, parent.id] : above, now())
+    run.children = spawned.get(id)?.size ?? 0
     runs.set(id, run)
     return run
   }
@@ -150,7 +157,17 @@ export function openRuns(options: {
     opened: true,
     tie: null,
   })
-  const start = (run: Run): void => begin(run, run.parentId === null ? undefined : find(run.parentId))
+  /** It has begun: from now on it counts as a child, also of a run of which nobody has told yet. */
+  const start = (run: Run): void => {
+    if (run.started) return
+    run.started = true
+    if (run.parentId === null) return
+    const siblings = spawned.get(run.parentId) ?? new Set()
+    if (siblings.size < childrenKnown) siblings.add(run.id)
+    spawned.set(run.parentId, siblings)
+    const parent = find(run.parentId)
+    if (parent !== undefined) parent.children = Math.max(parent.children, siblings.size)
+  }
 
   return {
     of({ scope, claim, parentRunId, previousResponseId, history }) {
@@ -241,6 +258,8 @@ export function openRuns(options: {
 
     get: find,
     above: run => run.ancestors.flatMap(id => find(id) ?? []),
+
+    below: id => [...runs.values()].filter(run => run.started && run.ancestors.includes(id)),
 
     create(parentId, limits, about) {
       const run = mint(parentId)

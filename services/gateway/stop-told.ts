@@ -1,9 +1,10 @@
-import type { Fact } from '../../schemas/events.ts'
+import type { RunChanged } from '../../schemas/run.ts'
 import type { Signal } from '../../schemas/stop.ts'
 import { byRule, durationRule } from '../core/acts.ts'
 import type { Observed } from './killswitch.ts'
 import type { Metrics } from './metrics.ts'
 import type { Recorder } from './recorder.ts'
+import type { Run } from './run.ts'
 import { workOfRun } from './run-facts.ts'
 import type { Runs } from './runs.ts'
 import { defined } from './settle.ts'
@@ -11,6 +12,8 @@ import { defined } from './settle.ts'
 /** What a gateway tells of the stops that it obeys. */
 export function tellStops(told: { readonly recorder: Recorder; readonly runs: Runs; readonly metrics: Metrics }) {
   const { recorder, runs, metrics } = told
+  /** What the runs above them did to runs. */
+  const because = new WeakMap<Run, RunChanged['type']>()
   return {
     /** A kill was obeyed: how long after its decision the last of its calls here was ended. */
     observed({ signal, calls, latencyMs, id }: Observed): void {
@@ -33,20 +36,38 @@ export function tellStops(told: { readonly recorder: Recorder; readonly runs: Ru
     },
 
     /**
-     * What a rule does to a run is a fact of the run as well. It is told where the run's last sign of life was seen; what
-     * somebody asked for was told by whoever asked.
+     * What a rule does to a run is a fact of the run as well, and so is what happens to it because it happened to a run
+     * above it. It is told where the run's last sign of life was seen; what somebody asked for was told by whoever asked.
      */
     heard(signal: Signal): void {
-      if (signal.rule === undefined || signal.rule === durationRule || signal.mode !== 'enforce') return
       const type = stated[signal.type]
-      const run = signal.scope.startsWith('run:') ? runs.get(signal.scope.slice(4)) : undefined
-      const work = run?.ours === true ? workOfRun(run) : null
-      if (work === null || type === null) return
-      const fact: Fact = { type, ...work, reason: signal.rule, actor: byRule(signal.rule) }
-      recorder.tell(fact, work.root_run_id)
+      if (type === null || signal.mode !== 'enforce' || !signal.scope.startsWith('run:')) return
+      const run = runs.get(signal.scope.slice(4))
+      if (run === undefined) return
+      if (signal.rule !== undefined && signal.rule !== durationRule) tell(run, type, signal.rule)
+      if (run.children === 0) return
+      // Not now: calls are being ended.
+      setImmediate(() => {
+        for (const below of runs.below(run.id)) {
+          const before = because.get(below)
+          // A run that was stopped by itself stays so when the one above it is raised.
+          if (type === 'run.resumed' ? before === undefined : before === type) continue
+          if (type === 'run.resumed') because.delete(below)
+          else because.set(below, type)
+          tell(below, type, parentRule)
+        }
+      })
     },
   }
+
+  function tell(run: Run, type: RunChanged['type'], rule: string): void {
+    const work = run.ours ? workOfRun(run) : null
+    if (work !== null) recorder.tell({ type, ...work, reason: rule, actor: byRule(rule) }, work.root_run_id)
+  }
 }
+
+/** As the reason of what happens to a run because it happened above it. */
+const parentRule = 'parent'
 
 const stated = {
   kill: 'run.killed',

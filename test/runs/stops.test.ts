@@ -127,7 +127,7 @@ test('a killed run and what it spawned end at once, on every gateway; others go 
   for (const fact of booked)
     if (fact.type === 'llm.completed') assert.ok((fact.cost_nano_usd ?? 0) > 0, JSON.stringify(fact))
   assert.partialDeepStrictEqual(
-    facts.find(fact => fact.type === 'run.killed'),
+    facts.find(fact => fact.type === 'run.killed' && fact.actor === 'admin'),
     { run_id: parent, actor: 'admin', reason: 'too dear' },
   )
   const observed = await until('both gateways to tell', async () => {
