@@ -26,7 +26,7 @@ export const topics = {
     partitions: 6,
     cleanup: 'delete',
     retentionMs: 30 * day,
-    key: 'team, the root of the budget tree',
+    key: 'scope of the cap',
     holds: 'what gateways say of money',
   },
   control: {
