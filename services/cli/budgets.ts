@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type Balance, balance } from '../../schemas/balance.ts'
 import { topics } from '../../schemas/topics.ts'
 import { balancesOf } from '../core/balances.ts'
-import { followBooks } from '../gateway/books-view.ts'
+import { followBooks, readWithin } from '../gateway/books-view.ts'
 import { loadConfig } from '../io/config.ts'
 import { readSettings, type Settings } from '../io/config-settings.ts'
 import { within } from '../io/patience.ts'
@@ -62,6 +62,9 @@ function hint(all: readonly Balance[], shown: readonly Balance[]): string {
   return `Caps of runs that are not here: ${runs}; ${more}.\n`
 }
 
+/** Some millions of messages; whoever waits can see that it takes long, and has Ctrl-C. */
+const patienceMs = 300_000
+
 /** Where no stack runs: what was applied last, or the file, and all that stands on the log. */
 function fromTheLog(settings: Settings, shell: Shell): Promise<readonly Balance[]> {
   const file = loadConfig(settings, shell.env, { credentials: 'elsewhere' })
@@ -70,7 +73,7 @@ function fromTheLog(settings: Settings, shell: Shell): Promise<readonly Balance[
     const view = followBooks(log, settings.kafka === null ? 1 : topics.ledger.partitions)
     try {
       await within(policy.caughtUp, 'did not tell the policy')
-      await within(view.caughtUp, 'did not tell what was spent')
+      await readWithin(view, patienceMs)
       return balancesOf(view.books(), policy.config(), Date.now())
     } finally {
       await view.close()

@@ -2,14 +2,16 @@ import type { FastifyInstance } from 'fastify'
 import type { Balance } from '../../schemas/balance.ts'
 import { balancesOf } from '../core/balances.ts'
 import type { EventLog } from '../io/log/port.ts'
-import { within } from '../io/patience.ts'
 import type { LivePolicy } from '../io/policy-follow.ts'
-import { type BooksView, followBooks } from './books-view.ts'
+import { type BooksView, followBooks, readWithin } from './books-view.ts'
 
 export type BudgetsAdmin = { readonly log: EventLog; readonly live: LivePolicy; readonly ledgerOwners: number }
 
 /** A page that shows them asks every second or so; who asked once does not keep a gateway reading the ledger for ever. */
 const keptMs = 60_000
+
+/** Whoever administers waits for ten seconds at most. A ledger that takes longer goes on being read meanwhile. */
+const patienceMs = 5_000
 
 /** `GET /admin/budgets`: how each cap stands now. The ledger is read from the first time that somebody asks. */
 export function budgetRoutes(admin: FastifyInstance, { log, live, ledgerOwners }: BudgetsAdmin): void {
@@ -36,7 +38,7 @@ export function budgetRoutes(admin: FastifyInstance, { log, live, ledgerOwners }
   admin.addHook('onClose', close)
   admin.get('/budgets', async (): Promise<{ readonly budgets: readonly Balance[] }> => {
     const view = asked()
-    await within(view.caughtUp, 'did not tell what was spent')
+    await readWithin(view, patienceMs)
     return { budgets: balancesOf(view.books(), live.config(), Date.now()) }
   })
 }

@@ -1,6 +1,7 @@
 import { decodeDecision, decodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
 import { type Books, foldControl, foldLedger, openBooks } from '../core/books.ts'
+import { Fault } from '../io/fault.ts'
 import type { EventLog } from '../io/log/port.ts'
 import { isAnew } from '../io/log/view.ts'
 
@@ -62,4 +63,12 @@ export function followBooks(log: EventLog, owners: number): BooksView {
     ended,
     close: async () => void (await Promise.all(followers.map(follower => follower.close()))),
   }
+}
+
+/** Throws the Fault `ledger_unread` where all has not been read by then. */
+export async function readWithin({ caughtUp }: BooksView, ms: number): Promise<void> {
+  const late = Promise.withResolvers<never>()
+  const message = `The ledger has not been read to its end within ${ms / 1000} s; is the log there? If it is only long, ask again.`
+  const timer = setTimeout(() => late.reject(new Fault('ledger_unread', message, { retriable: true })), ms)
+  await Promise.race([caughtUp, late.promise]).finally(() => clearTimeout(timer))
 }
