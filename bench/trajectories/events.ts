@@ -1,4 +1,5 @@
 import type { Event } from '../../schemas/events.ts'
+import { canonicalText } from '../../services/core/canonical.ts'
 import type { Recorded, RecordedStep } from './recorded.ts'
 
 /** An event of a played run, and the recorded step that it comes from. */
@@ -31,7 +32,7 @@ export function eventsOf(run: Recorded): readonly Played[] {
     observed: 'conversation',
     tool: step.tool ?? '',
     tool_call_id: `call-${step.i}`,
-    args: step.args ?? '',
+    args: canonicalText(step.args ?? ''),
     args_hash: step.args_sha ?? '',
     ...(request === null ? {} : { request_id: request }),
   })

@@ -1,5 +1,5 @@
 import type { Event } from '../../../schemas/events.ts'
-import { canonical } from '../canonical.ts'
+import { argsOf, type Volatile } from './args.ts'
 import { markOf, mixOf } from './mark.ts'
 import { toolOf } from './rule.ts'
 
@@ -92,18 +92,6 @@ export function follow(trail: Trail, event: Event, volatile: Volatile): { trail:
   }
 }
 
-/** Names of arguments that are left out, and a glance that tells whether a text has any of them. */
-export type Volatile = { readonly names: ReadonlySet<string>; readonly glance: RegExp | null }
-
-export function volatileOf(names: readonly string[]): Volatile {
-  const words = names.map(name =>
-    JSON.stringify(name)
-      .slice(1, -1)
-      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&'),
-  )
-  return { names: new Set(names), glance: names.length === 0 ? null : new RegExp(`"(?:${words.join('|')})"\\s*:`) }
-}
-
 const opened = (trail: Trail, lane: Lane, key: string): Trail => {
   const was = trail[lane]
   const open = [...(was.open.length < openKept ? was.open : was.open.slice(1)), [key, was.ended] as const]
@@ -159,20 +147,6 @@ export const pairOf = (call: number, result: number): number => mixOf(call, resu
 
 const toolCallKey = (event: { tool_call_id?: string | undefined; args_hash?: string | undefined; tool: string }) =>
   event.tool_call_id ?? `${event.tool} ${event.args_hash ?? ''}`
-
-type Args = { readonly args?: string | undefined; readonly args_hash?: string | undefined }
-
-/** The hash is of the whole canonical text; only where something is to be left out is the text itself read. */
-function argsOf({ args, args_hash: hash }: Args, { names, glance }: Volatile): string {
-  if (args !== undefined && glance?.test(args) === true) {
-    try {
-      return canonical(JSON.parse(args), names)
-    } catch {
-      // A preview that was cut: the hash of all of it is the better witness.
-    }
-  }
-  return hash ?? args ?? ''
-}
 
 /** An error without words is known by its kind. Without any of these nothing can be said of it: it is no repeat. */
 function resultOf({

@@ -51,6 +51,19 @@ test('arguments that come and go are not looked at', () => {
   assert.equal(tell(said, { loop: {}, volatile: ['timestamp', 'requestId'] }).length, 1)
 })
 
+test('a number told as text, and a member that says nothing, make no other call', () => {
+  const spelled = [
+    '{"bug":16}',
+    '{"bug":"16"}',
+    '{"bug":16,"hints":[]}',
+    '{"bug":16,"hints":null}',
+    '{"bug":"16","to":""}',
+  ]
+  assert.equal(tell(spelled.map(args => tool('read', args))).length, 1)
+  for (const other of ['{"bug":"016"}', '{"bug":"16a"}', '{"bug":17}', '{"bug":0}', '{"bug":false}'])
+    assert.deepEqual(tell([...times(4, () => tool('read', '{"bug":16}')), tool('read', other)]), [], other)
+})
+
 test('arguments of which only a part was kept are compared by their hash', () => {
   const cut = (i: number) => ({ ...returned('w', '{"nonce":1,"text":"aaaa'), args_hash: `whole ${i}` })
   assert.equal(tell(times(8, i => [cut(i)])).length, 0)
