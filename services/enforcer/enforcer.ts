@@ -72,10 +72,11 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
   if (kept !== null) restore(rules, kept.rules)
   const read = new Map<number, number>()
   const worker: Worker = {
-    assigned(at, mark) {
+    async assigned(at, mark) {
+      const { earliest } = await log.bounds(at)
       const offset = kept?.offsets[at.partition] ?? mark?.offset ?? 0
       // The mark is behind the snapshot, or it is another machine's: what was not folded here has to be.
-      const from = mark === null ? 0 : Math.min(offset, mark.offset)
+      const from = Math.max(earliest, mark === null ? earliest : Math.min(offset, mark.offset))
       read.set(at.partition, from)
       return from
     },

@@ -10,11 +10,14 @@ import type { Lost } from './keeper.ts'
  */
 export type Alarm = { readonly ring: (lost: readonly Lost[]) => Promise<void>; readonly close: () => Promise<void> }
 
+/** Of the embedded log: the first one is the enforcer's. Kafka spreads by key. */
+const ownPartition = 1
+
 export function openAlarm(log: EventLog, now: () => number = Date.now): Alarm {
   let writer: Promise<Writer> | null = null
   return {
     async ring(lost) {
-      writer ??= log.writer(topics.alerts.name).catch(error => {
+      writer ??= log.writer(topics.alerts.name, { partition: ownPartition }).catch(error => {
         writer = null // the next try opens another
         throw error
       })

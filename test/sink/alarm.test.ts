@@ -37,8 +37,11 @@ test('facts that never came raise events.lost, on the topic of alerts and as a r
 
 test('an alarm that could not ring tries again', async () => {
   await using bench = await openBench()
-  const held = await bench.log.writer(topics.alerts.name)
-  const alarm = openAlarm({ ...bench.log, writer: topic => bench.log.writer(topic, { lockWaitMs: 1 }) })
+  const held = await bench.log.writer(topics.alerts.name, { partition: 1 })
+  const alarm = openAlarm({
+    ...bench.log,
+    writer: (topic, options) => bench.log.writer(topic, { ...options, lockWaitMs: 1 }),
+  })
   const lost = [{ topic: topics.events.name, partition: 0, producer: 'gateway-a1b2-0', epoch: 1, from: 0, to: 0 }]
   await assert.rejects(alarm.ring(lost), { code: 'log_locked' })
   await held.close()
