@@ -47,6 +47,12 @@ export const commands: readonly Entry[] = [
     load: () => import('./budgets.ts'),
   },
   {
+    name: 'verify',
+    usage: 'verify [--log-only] [--json]',
+    says: 'prove the books: log, ledger, decisions and ClickHouse say the same',
+    load: () => import('./verify.ts'),
+  },
+  {
     name: 'sql',
     usage: 'sql "<query>" [--json] [--user analyst|sluice] [--param name=value]',
     says: 'ask ClickHouse; `-` reads the query from standard input',

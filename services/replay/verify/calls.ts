@@ -1,0 +1,148 @@
+import { parseEventId } from '../../../schemas/envelope.ts'
+import type { Event } from '../../../schemas/events.ts'
+import type { Books, NodeBook } from '../../core/books.ts'
+import { type Check, differ, leave } from './check.ts'
+
+/**
+ * What calls came to, by the gateway that let them through and the caps that they passed, to be held against what the
+ * ledger says was spent there.
+ *
+ * A call without an end is held for and not spent. One whose gateway began anew is spent at its bound: so say the last
+ * words of the life that let it through, and so it stays for an answer in the background whose end comes later.
+ */
+export type Calls = {
+  /** The next event, in its partition's order. */
+  readonly take: (event: Event) => void
+  readonly compare: (books: readonly Books[], terms: Terms) => void
+}
+
+export type Terms = {
+  /** The events before this time are no longer on the log, Unix ms: caps that are older cannot be added up. 0: all are. */
+  readonly since: number
+}
+
+type Origin = ReturnType<typeof parseEventId>
+type Admitted = {
+  readonly id: string
+  readonly gateway: string
+  readonly epoch: number
+  readonly nodes: readonly string[]
+  readonly bound: number
+  queued: boolean
+}
+type Spent = { nanoUsd: number; calls: number; beyond: number }
+
+/** @param ordered all events stand on one partition, so that each end comes behind its beginning */
+export function openCalls(check: Check, ordered: boolean): Calls {
+  /** By request. */
+  const open = new Map<string, Admitted>()
+  /** Ends that were read before what they end, which stands on another partition. */
+  const early = new Map<string, { readonly costNanoUsd: number; readonly by: Origin }>()
+  /** By gateway and node. */
+  const spent = new Map<string, Spent>()
+  /** The latest life of each gateway that told anything, and that let a call through. */
+  const alive = new Map<string, number>()
+  const admitting = new Map<string, number>()
+
+  const charge = ({ gateway, nodes, bound }: Admitted, costNanoUsd: number): void => {
+    check.compared += 1
+    for (const node of nodes) {
+      const key = `${gateway} ${node}`
+      const before = spent.get(key) ?? { nanoUsd: 0, calls: 0, beyond: 0 }
+      spent.set(key, {
+        nanoUsd: before.nanoUsd + costNanoUsd,
+        calls: before.calls + 1,
+        beyond: before.beyond + Math.max(0, costNanoUsd - bound),
+      })
+    }
+  }
+  const end = (requestId: string, call: Admitted, costNanoUsd: number, by: Origin): void => {
+    open.delete(requestId)
+    const isOwnEnd = by !== null && by.producer === call.gateway && by.epoch === call.epoch
+    charge(call, call.queued && !isOwnEnd ? call.bound : costNanoUsd)
+  }
+
+  return {
+    take(event) {
+      const by = parseEventId(event.id)
+      const requestId = event.request_id ?? ''
+      if (by !== null) alive.set(by.producer, Math.max(alive.get(by.producer) ?? 0, by.epoch))
+      if (event.type === 'admission.granted' && by !== null) {
+        admitting.set(by.producer, Math.max(admitting.get(by.producer) ?? 0, by.epoch))
+        const nodes = event.data?.nodes ?? []
+        if (nodes.length === 0) return
+        const { producer: gateway, epoch } = by
+        const call = { id: event.id, gateway, epoch, nodes, bound: event.bound_nano_usd ?? 0, queued: false }
+        open.set(requestId, call)
+        const ended = early.get(requestId)
+        early.delete(requestId)
+        if (ended !== undefined) end(requestId, call, ended.costNanoUsd, ended.by)
+      } else if (event.type === 'llm.queued') {
+        const call = open.get(requestId)
+        if (call !== undefined) call.queued = true
+      } else if (event.type === 'llm.completed') {
+        const call = open.get(requestId)
+        const costNanoUsd = event.cost_nano_usd ?? 0
+        if (call !== undefined) end(requestId, call, costNanoUsd, by)
+        // Else no cap stands over it.
+        else if (!ordered && costNanoUsd > 0) early.set(requestId, { costNanoUsd, by })
+      }
+    },
+
+    compare(books, { since }) {
+      for (const call of open.values())
+        if (call.queued && call.epoch < (alive.get(call.gateway) ?? 0)) charge(call, call.bound)
+        else if (call.queued || call.epoch >= (admitting.get(call.gateway) ?? 0)) check.inFlight += 1
+        else differ(check, call.id, 'was let through by a life that is over, and never ended')
+      const queued = new Map<string, number>()
+      for (const { gateway, nodes, bound, queued: isQueued } of open.values())
+        for (const node of isQueued ? nodes : [])
+          queued.set(`${gateway} ${node}`, (queued.get(`${gateway} ${node}`) ?? 0) + bound)
+      const nodes = new Map(books.flatMap(one => [...one.nodes.values()].map(book => [book.node, book] as const)))
+      const pairs = new Map([...spent].map(([key, sum]) => [key, { ...split(key), sum }]))
+      for (const book of nodes.values())
+        for (const { life } of book.leases.values()) {
+          const key = `${life.gateway} ${book.node}`
+          if (!pairs.has(key)) pairs.set(key, { ...split(key), sum: { nanoUsd: 0, calls: 0, beyond: 0 } })
+        }
+      let older = 0
+      for (const { gateway, node, sum } of pairs.values()) {
+        const book = nodes.get(node)
+        if (since > 0 && (book?.limit?.opensAt ?? 0) < since) {
+          older += 1
+          continue
+        }
+        check.compared += 1
+        const said = saidBy(book, gateway)
+        const behind = sum.nanoUsd - said.spent
+        if (behind === 0) continue
+        // What has ended a moment ago is still held for on the ledger; what waits in the background may be given up there.
+        if (behind > 0 ? behind <= said.held + sum.beyond : -behind <= (queued.get(`${gateway} ${node}`) ?? 0))
+          check.inFlight += 1
+        else
+          differ(
+            check,
+            `${node} by ${gateway}`,
+            `${sum.calls} calls cost ${sum.nanoUsd} nano-dollars, the ledger says ${said.spent} (and ${said.held} held)`,
+          )
+      }
+      if (older > 0) leave(check, `${older} caps whose first calls are no longer on the log`)
+    },
+  }
+}
+
+const split = (key: string) => {
+  const at = key.indexOf(' ')
+  return { gateway: key.slice(0, at), node: key.slice(at + 1) }
+}
+
+/** Over all lives of a gateway: what it spent at a node, and what those hold that have not said their last word. */
+function saidBy(book: NodeBook | undefined, gateway: string) {
+  let [spent, held] = [0, 0]
+  for (const lease of book?.leases.values() ?? []) {
+    if (lease.life.gateway !== gateway) continue
+    spent += lease.spent
+    if (!lease.final) held += lease.held
+  }
+  return { spent, held }
+}

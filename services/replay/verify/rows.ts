@@ -1,0 +1,208 @@
+import { header, parseEventId } from '../../../schemas/envelope.ts'
+import { type Heard, hear } from '../../core/sequence.ts'
+import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
+import { type Check, differ, leave, placeOf } from './check.ts'
+import { type Cells, cellsOf, cellsSql, differenceOf, halvesOf, halvesSql, hashedSql } from './columns.ts'
+import { recordsOf, type Span } from './reading.ts'
+
+/** Asks ClickHouse; a row is what the query selects, numbers as numbers. Throws the Faults of whoever asks. */
+export type Ask = <Row>(query: string) => Promise<readonly Row[]>
+
+/**
+ * Each record up to the cut is a row of `events`, once, and says the same.
+ *
+ * Both sides are added up in blocks of offsets first: how many, and the sum of their hashes. Only blocks that differ are
+ * laid side by side.
+ */
+export type Rows = {
+  /** The next records of a span, in their order. */
+  readonly take: (span: Span, records: readonly LogRecord[]) => void
+  /** Offsets at which no record was read. */
+  readonly holes: (span: Span) => readonly Hole[]
+  /** Up to the spans' ends, which may be nearer than what was taken: as far as rows are stored. */
+  readonly compare: (log: EventLog, ask: Ask, spans: readonly Span[]) => Promise<void>
+}
+
+/** Large enough to be few, small enough to be read again where one differs. */
+const blockOffsets = 2_048
+/** Blocks that are laid side by side. More of them have one cause, and reading them all again would take for ever. */
+const blocksRead = 64
+const dayMs = 86_400_000
+
+export type Hole = { readonly from: number; readonly to: number }
+type Block = { n: number; a: number; b: number }
+type Side = {
+  readonly blocks: Map<number, Block>
+  heard: Heard
+  /** Records that tell again what was told before: the table does not have them. */
+  readonly again: Set<number>
+  readonly holes: Hole[]
+  next: number | null
+}
+
+/** @param since Unix ms: what the table may have given up is not asked for */
+export function openRows(check: Check, since: number): Rows {
+  const sides = new Map<string, Side>()
+  const sideOf = (at: Partition): Side => {
+    const key = nameOf(at)
+    const side = sides.get(key) ?? { blocks: new Map(), heard: new Map(), again: new Set(), holes: [], next: null }
+    sides.set(key, side)
+    return side
+  }
+  const isLost = (at: Partition, offset: number): boolean =>
+    sideOf(at).holes.some(({ from, to }) => offset >= from && offset < to)
+
+  return {
+    holes(span) {
+      const { holes, next } = sideOf(span)
+      const rest = next ?? span.from
+      return rest < span.to ? [...holes, { from: rest, to: span.to }] : holes
+    },
+    take(span, records) {
+      const side = sideOf(span)
+      for (const { offset } of records) {
+        const next = side.next ?? span.from
+        if (offset > next) side.holes.push({ from: next, to: offset })
+        side.next = offset + 1
+      }
+      const told = records.filter(({ value }) => value.length > 0)
+      const hearing = hear(side.heard, told.map(tellingOf))
+      side.heard = hearing.heard
+      for (const [i, record] of told.entries()) {
+        if (hearing.fresh[i] !== true) {
+          side.again.add(record.offset)
+          continue
+        }
+        if (timeOf(record) < since) continue
+        const [a, b] = halvesOf(cellsOf(record) ?? [])
+        const number = blockAt(record.offset)
+        const block = side.blocks.get(number) ?? { n: 0, a: 0, b: 0 }
+        side.blocks.set(number, { n: block.n + 1, a: block.a + a, b: block.b + b })
+      }
+    },
+
+    async compare(log, ask, spans) {
+      // Whole blocks, where the sink is not at the end of what was taken.
+      const written = spans
+        .map(span => ({ ...span, to: span.to === sideOf(span).next ? span.to : firstOf(blockAt(span.to)) }))
+        .filter(({ from, to }) => to > from)
+      const found = new Map<string, Map<number, Block>>()
+      if (written.length > 0)
+        for (const row of await ask<Found>(blocksQuery(written, since))) {
+          const blocks = found.get(nameOf(row)) ?? new Map<number, Block>()
+          found.set(nameOf(row), blocks.set(row.block, row))
+        }
+      let read = 0
+      for (const span of written) {
+        const side = sideOf(span)
+        const stored = found.get(nameOf(span)) ?? new Map<number, Block>()
+        for (const number of new Set([...side.blocks.keys(), ...stored.keys()])) {
+          if (firstOf(number) >= span.to) continue
+          const [ours, theirs] = [side.blocks.get(number) ?? none, stored.get(number) ?? none]
+          check.compared += ours.n
+          if (ours.n === theirs.n && ours.a === theirs.a && ours.b === theirs.b) continue
+          const from = Math.max(span.from, firstOf(number))
+          const to = Math.min(span.to, firstOf(number + 1))
+          if (read++ < blocksRead) await layOut(log, ask, { ...span, from, to }, side)
+          else
+            differ(check, `${nameOf(span)}@${from}–${to - 1}`, `${theirs.n} rows for ${ours.n} records, or other ones`)
+        }
+      }
+      await strangers(log, ask, spans)
+    },
+  }
+
+  /** Rows of a topic, a partition or an offset that the log does not have, not even by now. */
+  async function strangers(log: EventLog, ask: Ask, spans: readonly Span[]): Promise<void> {
+    const ends = await Promise.all(spans.map(async span => ({ ...span, to: (await log.bounds(span)).end, from: 0 })))
+    for (const row of await ask<Stranger>(strangersQuery(ends))) {
+      const isOurs = spans.some(({ topic, partition }) => topic === row.topic && partition === row.partition)
+      if (isOurs && row.offset < (await log.bounds(row)).end) continue
+      differ(check, `${placeOf(row, row.offset)} (${row.event_id})`, 'a row of which the log has no record')
+    }
+  }
+
+  /** Side by side: which row is missing, doubled, added, or says something else. */
+  async function layOut(log: EventLog, ask: Ask, span: Span, side: Side): Promise<void> {
+    const rows = Map.groupBy(await ask<Row>(rowsQuery(span, since)), row => row.offset)
+    let damaged = 0
+    for await (const records of recordsOf(log, span))
+      for (const record of records) {
+        const { offset } = record
+        if (side.again.has(offset) || record.value.length === 0 || timeOf(record) < since) continue
+        const where = `${placeOf(span, offset)} (${record.headers[header.id] ?? 'no id'})`
+        const stored = rows.get(offset) ?? []
+        rows.delete(offset)
+        const [first] = stored
+        if (first === undefined) differ(check, where, 'missing in the table')
+        else if (stored.length > 1) differ(check, where, `${stored.length} rows in the table`)
+        else {
+          const why = cellsDiffer(cellsOf(record), first)
+          if (why !== null) differ(check, where, why)
+        }
+      }
+    for (const [offset, stored] of rows)
+      if (isLost(span, offset)) damaged += stored.length
+      else differ(check, `${placeOf(span, offset)} (${stored[0]?.cells[0]})`, 'a row of which the log has no record')
+    if (damaged > 0) leave(check, `${damaged} rows of ${nameOf(span)}, for their records are damaged`)
+  }
+}
+
+const blockAt = (offset: number): number => Math.floor(offset / blockOffsets)
+const firstOf = (block: number): number => block * blockOffsets
+const none: Block = { n: 0, a: 0, b: 0 }
+
+type Found = { readonly topic: string; readonly partition: number; readonly block: number } & Block
+type Stranger = {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly event_id: string
+}
+type Row = { readonly offset: number; readonly type: string; readonly cells: Cells }
+
+/** What the sink could not store stands in the dead letters, and as a row of its own kind. */
+function cellsDiffer(logged: Cells | null, { type, cells }: Row): string | null {
+  if (type === 'record.unreadable') return null
+  return logged === null ? 'a row, but the record cannot be read' : differenceOf(logged, cells)
+}
+
+const tellingOf = ({ headers }: LogRecord) => {
+  const origin = parseEventId(headers[header.id] ?? '')
+  const previous = Number(headers[header.previous] ?? Number.NaN)
+  return {
+    origin: origin === null || origin.epoch < 0 || origin.sequence < 0 ? null : origin,
+    previous: Number.isSafeInteger(previous) ? previous : null,
+  }
+}
+
+const timeOf = ({ headers }: LogRecord): number => {
+  const time = Date.parse(headers[header.time] ?? '')
+  return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
+}
+
+const nameOf = ({ topic, partition }: Partition): string => `${topic}/${partition}`
+
+const within = ({ topic, partition, from, to }: Span): string =>
+  `(topic = '${topic}' AND partition = ${partition} AND offset >= ${from} AND offset < ${to})`
+const young = (since: number): string => `ts >= fromUnixTimestamp64Milli(${since})`
+
+const blocksQuery = (spans: readonly Span[], since: number): string =>
+  `SELECT topic, partition, intDiv(offset, ${blockOffsets}) AS block, count() AS n, ${halvesSql}
+   FROM (SELECT topic, partition, offset, ${hashedSql} FROM events WHERE (${spans.map(within).join(' OR ')}) AND ${young(since)})
+   GROUP BY topic, partition, block`
+
+const rowsQuery = (span: Span, since: number): string =>
+  `SELECT offset, type, ${cellsSql} AS cells FROM events WHERE ${within(span)} AND ${young(since)} ORDER BY offset`
+
+const strangersQuery = (ends: readonly Span[]): string =>
+  `SELECT topic, partition, offset, event_id FROM events WHERE NOT (${ends.map(within).join(' OR ') || 'false'}) LIMIT 1000`
+
+/** From when on the table has all rows, Unix ms: it gives up whole days. 0: for ever. */
+export async function keptSince(ask: Ask, now: number): Promise<number> {
+  const [row] = await ask<{ engine: string }>(
+    "SELECT engine_full AS engine FROM system.tables WHERE database = currentDatabase() AND name = 'events'",
+  )
+  const days = /toIntervalDay\((\d+)\)/.exec(row?.engine ?? '')?.[1]
+  return days === undefined ? 0 : Math.floor(now / dayMs - Number(days) + 1) * dayMs
+}
