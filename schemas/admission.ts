@@ -12,8 +12,13 @@ export const admissionGranted = llmCall.extend({
   bound_input_tokens: z.number().int().nonnegative().optional(),
   bound_output_tokens: z.number().int().nonnegative().optional(),
   bound_nano_usd: z.number().int().nonnegative().optional(),
-  /** The caps at which that much is held, and what the request was limited to: output tokens for each choice. */
-  data: z.object({ nodes: z.array(nodeId), limited_to: z.number().int().optional() }).optional(),
+  /**
+   * The caps at which that much is held, the gateway epoch whose lease it is taken from, and what the request was limited
+   * to: output tokens for each choice.
+   */
+  data: z
+    .object({ nodes: z.array(nodeId), epoch: z.number().int(), limited_to: z.number().int().optional() })
+    .optional(),
 })
 export type AdmissionGranted = z.infer<typeof admissionGranted>
 

@@ -10,7 +10,7 @@ import type { CallPath } from './tolls.ts'
  * Whether a call can be paid for, whatever it will cost at most. Null: no cap stands over it. `written` has to be waited
  * for before the provider is called; false: the hold could not be put on disk, and is given back.
  */
-export type Afforded = { readonly hold: Hold; readonly written: Promise<boolean> }
+export type Afforded = { readonly hold: Hold; readonly epoch: number; readonly written: Promise<boolean> }
 
 export type Wish = {
   readonly requestId: string
@@ -41,12 +41,12 @@ async function take(
 ): Promise<Afforded | Refusal> {
   const { till } = pipeline.money
   const taken = await till.admit(requestId, hold.tolls)
-  if (taken.verdict === 'admit') return { hold, written: taken.written }
+  if (taken.verdict === 'admit') return { hold, epoch: taken.epoch, written: taken.written }
   const left = taken.verdict === 'exceeded' ? taken.limitNanoUsd - taken.spentNanoUsd : 0
   const less = left > 0 ? lowered(pipeline.prices, plan, call, hold, left) : null
   if (less === null) return refusalOf(taken)
   const again = await till.admit(requestId, less.tolls)
-  return again.verdict === 'admit' ? { hold: less, written: again.written } : refusalOf(again)
+  return again.verdict === 'admit' ? { hold: less, epoch: again.epoch, written: again.written } : refusalOf(again)
 }
 
 function refusalOf(no: Exclude<Admission, { readonly verdict: 'admit' | 'wait' }>): Refusal {

@@ -15,6 +15,11 @@ export const closingGroup = 'gateway-closing'
 
 /** A call of a former life, as its events tell it. `endedAt`: the offset of its end; null where it had none. */
 export type FormerCall = {
+  readonly requestId: string
+  /** Of the lease that it was held by. */
+  readonly epoch: number
+  /** It goes on in the background. */
+  readonly isQueued: boolean
   readonly nodes: readonly string[]
   readonly costNanoUsd: number
   readonly endedAt: number | null
@@ -27,15 +32,16 @@ export async function closeFormer(
   calls: readonly FormerCall[],
 ): Promise<readonly LeaseReport[]> {
   const written = await openReports(log, partition)
-  const byLife = Map.groupBy(written.values(), ({ gateway, epoch }) => `${gateway}.${epoch}`)
-  // Only the latest life can have calls that its ledger does not know: each life before it was closed by its next.
-  const latest = [...byLife.values()].toSorted((a, b) => (b[0]?.epoch ?? 0) - (a[0]?.epoch ?? 0))[0] ?? []
-  const truths = new Map(latest.map(report => [report.node, report.spent_nano_usd]))
-  for (const { nodes, costNanoUsd, endedAt } of calls)
-    for (const report of latest)
-      if (nodes.includes(report.node) && (endedAt === null || endedAt >= (report.events_offset ?? 0)))
-        truths.set(report.node, (truths.get(report.node) ?? 0) + costNanoUsd)
-  return [...byLife.values()].flatMap(reports => lastWords(reports, reports === latest ? truths : new Map()))
+  const byEpoch = Map.groupBy(written.values(), report => report.epoch)
+  return [...byEpoch].flatMap(([epoch, reports]) => {
+    const last = new Map(reports.map(report => [report.node, report]))
+    const truths = new Map(reports.map(report => [report.node, report.spent_nano_usd]))
+    for (const call of calls)
+      for (const node of call.epoch === epoch ? call.nodes : [])
+        if (call.endedAt === null || call.endedAt >= (last.get(node)?.events_offset ?? 0))
+          truths.set(node, (truths.get(node) ?? 0) + call.costNanoUsd)
+    return lastWords(reports, truths)
+  })
 }
 
 /** The last word of each life at each node, but for those that were their very last. */

@@ -55,6 +55,11 @@ export async function openMoney(options: {
     recorder,
     partitions,
     keyOf,
+    owed: new Map(
+      options.former
+        .filter(call => call.isQueued)
+        .map(({ requestId, nodes, costNanoUsd }) => [requestId, { nodes, boundNanoUsd: costNanoUsd }]),
+    ),
     eventsEnd: options.eventsEnd,
     settings: { ...usualSettings, termMs: options.termMs, beatMs: Math.max(500, Math.floor(options.termMs / 6)) },
     nextLife: () => lifeOf(options.nextLife()),

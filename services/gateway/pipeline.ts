@@ -2,12 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { continued, type Fact } from '../../schemas/events.ts'
 import { told } from '../core/lineage.ts'
 import { Fault } from '../io/fault.ts'
-import { afford } from './afford.ts'
+import { type Afforded, afford } from './afford.ts'
 import { type Call, fileCall } from './call.ts'
 import { type Caller, HttpCaller } from './caller.ts'
 import { conclude } from './conclude.ts'
 import { type Door, doorOf } from './door.ts'
-import type { Hold } from './hold.ts'
 import type { Identity } from './identity.ts'
 import { scopeOf } from './memory.ts'
 import { outgoing, ownHeaders } from './outgoing.ts'
@@ -135,7 +134,7 @@ async function serveRead(
 
   for (const start of startsDue(pipeline.runs, found.run, call.work, policies.runs.budgets))
     pipeline.recorder.tell(start, call.base.root_run_id)
-  const recorded = pipeline.recorder.try(admission(call, paid?.hold ?? null), call.base.root_run_id)
+  const recorded = pipeline.recorder.try(admission(call, paid), call.base.root_run_id)
   const [admitted, written] = paid === null ? [await recorded, true] : await Promise.all([recorded, paid.written])
   if (admitted instanceof Fault || !written) return neverMade(pipeline, caller, call, admitted)
 
@@ -200,17 +199,21 @@ function resultsIn(pipeline: Pipeline, { history }: Told, { run, tie }: Found, a
   return returnedFacts(run.calls, history, from, Date.now(), pipeline.payloads)
 }
 
-const admission = ({ opening, body, ask }: Call, hold: Hold | null) =>
-  hold === null
+const admission = ({ opening, body, ask }: Call, paid: Afforded | null) =>
+  paid === null
     ? continued('admission.granted', opening, {
         bound_input_tokens: body.length + 2_048,
         bound_output_tokens: ask.maxTokens === null ? undefined : ask.maxTokens * ask.choices,
       })
     : continued('admission.granted', opening, {
-        bound_input_tokens: hold.inputTokens,
-        bound_output_tokens: hold.outputTokens,
-        bound_nano_usd: hold.costNanoUsd ?? undefined,
-        data: { nodes: hold.tolls.map(toll => toll.node), limited_to: hold.limit ?? undefined },
+        bound_input_tokens: paid.hold.inputTokens,
+        bound_output_tokens: paid.hold.outputTokens,
+        bound_nano_usd: paid.hold.costNanoUsd ?? undefined,
+        data: {
+          nodes: paid.hold.tolls.map(toll => toll.node),
+          epoch: paid.epoch,
+          limited_to: paid.hold.limit ?? undefined,
+        },
       })
 
 /** Admitted, but not to be proved after a crash: so its provider is not called. */

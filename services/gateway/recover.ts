@@ -17,7 +17,7 @@ export type Former = {
   readonly calls: readonly FormerCall[]
 }
 
-type Held = { readonly nodes: readonly string[]; readonly bound: number }
+type Held = Pick<FormerCall, 'nodes' | 'epoch' | 'costNanoUsd'>
 
 /** Some seconds of reading at a start, whatever the traffic was; what stands before is forgotten. */
 const maxRecords = 200_000
@@ -40,18 +40,20 @@ export async function takeOver(log: EventLog, at: Partition, memory: Memory, sin
   follower.ended.catch(() => {}) // told by `caughtUp`
   await follower.caughtUp
   await follower.close()
-  for (const { nodes, bound } of held.values()) calls.push({ nodes, costNanoUsd: bound, endedAt: null })
+  for (const [requestId, hold] of held)
+    calls.push({ ...hold, requestId, isQueued: !open.has(requestId), endedAt: null })
   return { orphans: [...open.values()], calls }
 
   function fold(event: Event, offset: number): void {
     const requestId = event.request_id ?? ''
     if (event.type === 'admission.granted') {
       open.set(requestId, event)
-      if (event.data !== undefined) held.set(requestId, { nodes: event.data.nodes, bound: event.bound_nano_usd ?? 0 })
+      if (event.data !== undefined) held.set(requestId, { ...event.data, costNanoUsd: event.bound_nano_usd ?? 0 })
     } else if (event.type === 'llm.completed') {
       open.delete(requestId)
       const hold = held.get(requestId)
-      if (hold !== undefined) calls.push({ nodes: hold.nodes, costNanoUsd: event.cost_nano_usd ?? 0, endedAt: offset })
+      const costNanoUsd = event.cost_nano_usd ?? 0
+      if (hold !== undefined) calls.push({ ...hold, requestId, isQueued: false, costNanoUsd, endedAt: offset })
       held.delete(requestId)
     } else if (event.type === 'llm.queued') open.delete(requestId)
     remember(memory, event, true, sinceMs)

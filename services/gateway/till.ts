@@ -36,7 +36,7 @@ export type Till = {
 
 /** An admitted call may go once `written` is there: false where the hold could not be written in time. */
 export type Taken =
-  | { readonly verdict: 'admit'; readonly written: Promise<boolean> }
+  | { readonly verdict: 'admit'; readonly epoch: number; readonly written: Promise<boolean> }
   | Exclude<Admission, { readonly verdict: 'admit' | 'wait' }>
 
 export type TillFigures = {
@@ -75,6 +75,8 @@ export function openTill(options: {
   /** A key that the log puts into this partition; null where the node's scope is the key. */
   readonly keyOf: (partition: number, node: string | null) => string
   readonly settings: PurseSettings
+  /** Calls of former lives that go on in the background, by their id. */
+  readonly owed: ReadonlyMap<string, { readonly nodes: readonly string[]; readonly boundNanoUsd: number }>
   /** Where this gateway's own events ended when its life began. */
   readonly eventsEnd: number
   /** After its epoch was ended a gateway that goes on needs a new one. */
@@ -151,7 +153,22 @@ export function openTill(options: {
     if (holder !== null) settle(holder, call, 0)
     return false
   }
+  const taken = (call: string, tolls: readonly Toll[]): Taken => ({
+    verdict: 'admit',
+    epoch: purse.life.epoch,
+    written: written(call, tolls),
+  })
   const purseOf = (call: string): Purse | null => [purse, ...former].find(each => each.calls.has(call)) ?? null
+
+  /** A call of a former life that went on in the background was booked at its bound: now it is known what it came to. */
+  const correct = (call: string, costNanoUsd: number): number | null => {
+    const owed = options.owed.get(call)
+    if (owed === undefined) return null
+    const total = costNanoUsd - owed.boundNanoUsd
+    const correction = { type: 'spend.corrected', source: call, correction: 1, total_nano_usd: total } as const
+    if (total !== 0) for (const node of owed.nodes) tell({ partition: 0, message: { ...correction, node } })
+    return owed.boundNanoUsd
+  }
 
   const answerWaiting = (): void => {
     for (const [call, answer] of wake(purse, now())) {
@@ -177,20 +194,20 @@ export function openTill(options: {
   return {
     async admit(call, tolls) {
       const first = admit(purse, call, tolls, now())
-      if (first.verdict === 'admit') return { verdict: 'admit', written: written(call, tolls) }
+      if (first.verdict === 'admit') return taken(call, tolls)
       if (first.verdict !== 'wait') return first
       void flush()
       looking ??= setTimeout(look, limits.lookMs)
       const answer = await new Promise<Admission>(resolve => waiting.set(call, resolve))
       if (answer.verdict === 'wait') throw new Error('a wait was answered with a wait')
-      return answer.verdict === 'admit' ? { verdict: 'admit', written: written(call, tolls) } : answer
+      return answer.verdict === 'admit' ? taken(call, tolls) : answer
     },
 
     settle(call, costNanoUsd, offset) {
       if (offset !== null) settledBefore = Math.max(settledBefore, offset + 1)
       const holder = purseOf(call)
       const tolls = holder?.calls.get(call)
-      if (holder === null || tolls === undefined) return null
+      if (holder === null || tolls === undefined) return correct(call, costNanoUsd)
       const held = Math.min(...tolls.map(toll => toll.holdNanoUsd))
       if (costNanoUsd > held) violations += 1
       settle(holder, call, costNanoUsd)
