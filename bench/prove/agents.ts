@@ -15,13 +15,19 @@ export const agentOf = (name: string, entry: object = {}): Agent => ({
 /** A `sluice.yaml` (JSON is YAML) with the scripted provider for every model that begins with `scripted`. */
 export const configOf = (origin: string, agents: readonly Agent[], more: object = {}): string =>
   JSON.stringify({
-    providers: {
-      scripted: { protocol: 'openai', baseUrl: `${origin}/v1`, apiKey: 'sk-scripted', models: ['scripted*'], prices },
-    },
+    providers: { scripted: scriptedAt(origin) },
     routes: [{ models: ['scripted*'], targets: [{ provider: 'scripted' }] }],
     agents: Object.fromEntries(agents.map(({ name, key, entry }) => [name, { keys: [hashOf(key)], ...entry }])),
     ...more,
   })
+
+export const scriptedAt = (origin: string) => ({
+  protocol: 'openai',
+  baseUrl: `${origin}/v1`,
+  apiKey: 'sk-scripted',
+  models: ['scripted*'],
+  prices,
+})
 
 const hashOf = (key: string): string => `sha256:${createHash('sha256').update(key).digest('hex')}`
 
