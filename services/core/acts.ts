@@ -91,6 +91,7 @@ export function decideActs(stops: Stops, event: Event): Decided | null {
         ...placeOf(event),
         ...(expired ? { rule: durationRule, reason: 'run_expired' } : { actor }),
         ...(event.reason === undefined || expired ? {} : { reason: event.reason }),
+        ...(expired ? {} : { facts: defined({ actor, reason: event.reason }) }),
         cause: event.id,
         at: event.time,
       })
@@ -104,6 +105,7 @@ export function decideActs(stops: Stops, event: Event): Decided | null {
         scope,
         actor,
         ...defined({ reason, policy_version, agent: agent === '' ? undefined : agent }),
+        facts: defined({ actor, reason }),
         cause: event.id,
         at: event.time,
       })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { send } from '../support/gateway.ts'
+import { until } from '../support/until.ts'
+import { startUpstream } from '../support/upstream.ts'
 import { codeOf, startFleet } from './fleet.ts'
 
 test('a run is opened with its terms, told of, and belongs to whoever opened it', async t => {
@@ -79,4 +81,60 @@ test('steps, depth, children and time of a run have ends, each with a code of it
   assert.equal((await fleet.ask(`/v1/runs/${json['id']}`)).json['state'], 'expired')
   const facts = await fleet.ask(`/v1/runs/${json['id']}`)
   assert.equal(facts.json['maxDurationMs'], 1)
+})
+
+test('a stream ends when the time of its run is up', async t => {
+  const up = await startUpstream()
+  t.after(up.close)
+  const prices = { 'made-up*': { input: 1, output: 2 } }
+  const config = { providers: { up: { protocol: 'openai', baseUrl: `${up.origin}/v1`, apiKey: 'k', prices } } }
+  const fleet = await startFleet(t, { config })
+  const chunk = {
+    id: 'c',
+    object: 'chat.completion.chunk',
+    model: 'made-up-1',
+    choices: [{ index: 0, delta: { content: 'hm' } }],
+  }
+  up.always([
+    { write: Buffer.from('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n') },
+    { write: Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`) },
+    { finally: 'hang' },
+  ])
+  const { json } = await fleet.ask('/v1/runs', { key: fleet.key, body: { maxDurationMs: 1_500 } })
+  const answer = await fleet.call(String(json['id']), { body: { model: 'made-up', stream: true } })
+  assert.equal(answer.status, 200)
+  assert.equal(codeOf(answer.text), 'run_expired')
+  assert.equal(codeOf((await fleet.call(String(json['id']))).text), 'run_expired')
+})
+
+test('a budget that is raised with a resume holds at once', async t => {
+  const fleet = await startFleet(t)
+  const { json } = await fleet.ask('/v1/runs', { key: fleet.key, body: { budgets: [{ limitUsd: 0.000_001 }] } })
+  const id = String(json['id'])
+  const broke = await fleet.call(id)
+  assert.deepEqual([broke.status, codeOf(broke.text)], [402, 'budget_exceeded'])
+  const raised = await fleet.ask(`/v1/runs/${id}/resume`, { body: { budgets: [{ limitUsd: 1 }] } })
+  assert.equal(raised.status, 200)
+  const paid = await until('the raised budget', async () => {
+    const answer = await fleet.call(id)
+    return answer.status === 200 ? answer : null
+  })
+  assert.equal(paid?.status, 200)
+})
+
+test('an admin stops an agent, and only an admin', async t => {
+  const fleet = await startFleet(t)
+  const act = (what: string, key?: string) =>
+    fleet.ask(`/admin/scopes/agent:tester/${what}`, { body: {}, ...(key === undefined ? {} : { key }) })
+  assert.equal((await act('pause', fleet.key)).status, 401)
+  assert.equal((await act('pause')).status, 200)
+  assert.deepEqual(
+    [(await fleet.call('r')).status, (await fleet.call('r', { key: fleet.otherKey })).status],
+    [423, 200],
+  )
+  await act('kill')
+  assert.equal((await fleet.call('r')).status, 403)
+  await act('resume')
+  assert.equal((await fleet.call('r')).status, 200)
+  assert.equal((await fleet.ask('/admin/scopes/everything/pause', { body: {} })).status, 400)
 })
