@@ -229,9 +229,13 @@ function firstWaiting(purse: Purse): ReadonlyMap<string, number> {
   return first
 }
 
-/** Keeps what the first waiting call needs, or two gateways would hand the last cent to and fro. */
-function giveBack(pocket: Pocket, kept: number): void {
-  const idle = balance(pocket) - kept
+/**
+ * Keeps what lets the first waiting call in, or two gateways would hand the last cent to and fro. What does not is given
+ * back: of several with a part each, none could make the call that all of it pays for.
+ */
+function giveBack(pocket: Pocket, first: number): void {
+  const left = balance(pocket)
+  const idle = left >= first ? left - first : left
   if (idle <= 0) return
   pocket.returned += idle
   pocket.isReported = false

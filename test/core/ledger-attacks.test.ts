@@ -205,6 +205,31 @@ test('of two gateways that ask for the last cent one gets it, and the other is r
   assert.deepEqual(tell(stage, b), [], 'no ask reaches the owner for what it refused already')
 })
 
+test('of gateways that each have a part of what is left one gets all of it, and the call that fits is made', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 2, maxLength: 4 }), bursts => {
+      const names = bursts.map((_, i) => `g${i}`)
+      const { stage, boss, actors } = open({ [org]: 100 }, ...names)
+      // Each gets a lease for a burst of small calls, and so a part of the cap that none of them uses.
+      for (const [i, actor] of actors.entries()) {
+        for (let n = 0; n < bursts[i]!; n++) enter(stage, actor, `${names[i]}.${n}`, take(stage, 2))
+        settleDown(stage, boss, ...actors)
+        for (let n = 0; n < bursts[i]!; n++) pay(actor, `${names[i]}.${n}`, 1)
+        settleDown(stage, boss, ...actors)
+      }
+      const { spent } = takenAt(boss)
+      const answers = new Map<string, string>()
+      for (const actor of actors) enter(stage, actor, `${actor.purse.life.gateway} all`, take(stage, 100 - spent))
+      for (let waited = 0; waited < 1_900 && answers.size === 0; waited += 100) {
+        stage.now += 100
+        for (const [call, verdict] of settleDown(stage, boss, ...actors)) answers.set(call, verdict)
+      }
+      assert.deepEqual([...answers.values()], ['admit'])
+    }),
+    { numRuns: 50 },
+  )
+})
+
 test('a call that only the holds of others keep out is contended, never exceeded', () => {
   const { stage, boss, a, b } = open({ [org]: 10 }, 'a', 'b')
   enter(stage, a, 'a1', take(stage, 10))
