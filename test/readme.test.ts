@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { parseConfig } from '../services/io/config.ts'
 import { bareEnv } from './support/stack.ts'
 import { until } from './support/until.ts'
 
@@ -33,6 +34,14 @@ test('the two commands are there, and mean what they always mean', () => {
 test('what the README links to is there', () => {
   for (const [, target = ''] of readme.matchAll(/\]\((?!http)([^)#]+)\)/g))
     assert.ok(fs.existsSync(path.join(root, target)), target)
+})
+
+test('its policy is one', () => {
+  const [yaml = ''] = blocks('yaml')
+  const { agents, teams, breakers } = parseConfig(yaml, null, {})
+  assert.equal(agents.get('researcher')?.budgets[0]?.limitNanoUsd, 5e9)
+  assert.equal(teams.get('research')?.budgets[0]?.timezone, 'Europe/Berlin')
+  assert.equal(breakers.loop?.repeats, 5)
 })
 
 test('its questions are those of docs/sql.md, to the letter', () => {
@@ -126,6 +135,13 @@ describe('a stranger follows it', () => {
     const likeShown = (text: string) => text.replaceAll(/run-[\w-]+/g, 'run').replaceAll(/[\d.]+ (ms|s)\b/g, 'time')
     const [shown = ''] = blocks('text')
     assert.equal(likeShown(await sh(`${npm}run show ${id}`)), likeShown(shown))
+  })
+
+  test('its caps are told, its alerts can be read, and its books are proved', async () => {
+    const [budgets = '', alerts = '', verify = ''] = block('-- budgets').trim().split('\n')
+    await sh(budgets)
+    await sh(alerts)
+    assert.match(await sh(verify), /The books are equal, to the nano-dollar/)
   })
 
   test('its five questions are answered', async () => {
