@@ -142,7 +142,8 @@ function pay(pipeline: Pipeline, call: Call, requestId: string, billedNanoUsd: n
 /** What the client is told instead of an answer, where there was none to pass on. */
 function refusalOf(forwarded: Forwarded, caller: Caller, runId: string): Refusal | null {
   const { last, attempts } = forwarded
-  if (last.kind === 'stopped') return caller.stopped === null ? null : refusals.stopped(caller.stopped, runId, Date.now())
+  if (last.kind === 'stopped')
+    return caller.stopped === null ? null : refusals.stopped(caller.stopped, runId, Date.now())
   if (last.kind === 'failed') return refusals.upstream(last.fault.code, attempts)
   // The upstream's own refusals are its business; its failures are reported with what was tried.
   if (last.kind === 'whole' && last.status >= 500)

@@ -177,6 +177,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     remembered: killswitch.remembered,
   })
   await keys.known
+  control.caughtUp.then(() => killswitch.caughtUp()).catch(() => {}) // told by `ended`
   await control.known
   // A run and its limits may be known to others only; but a log that is away is not waited for.
   await Promise.race([peers.known, sleep(peersWaitMs, undefined, { ref: false })])

@@ -31,6 +31,8 @@ export type Killswitch = {
   hear(record: ControlRecord): void
   /** What stands about one scope. */
   of(scope: string): ScopeStops | undefined
+  /** All that stood on control is known: it is kept, even where it is nothing, lest a start without the log wait for it. */
+  caughtUp(): void
   /** Whether a former life's knowledge was found on this disk. */
   readonly remembered: boolean
   close(): Promise<void>
@@ -175,14 +177,18 @@ export function openKillswitch(options: {
         awaited.get(decided)?.()
         awaited.delete(decided)
       }
+      // What was asked for here before the scope was raised is over with it, decided or not.
+      if (signal.type === 'resume' && signal.mode === 'enforce')
+        for (const [other, one] of asked) if (one.signal.scope === signal.scope && one.time <= time) asked.delete(other)
+      keep?.put(stops)
       if (live) {
-        keep?.put(stops)
         // One that was lifted before it came here stops nobody.
         if (stops.get(signal.scope)?.kill?.stop === signal) kill({ id, time, signal })
         options.heard?.(signal)
       }
     },
     of: scope => stops.get(scope),
+    caughtUp: () => keep?.put(stops),
     remembered: before !== null,
     async close() {
       for (const tell of awaited.values()) tell()
