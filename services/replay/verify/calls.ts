@@ -44,6 +44,9 @@ export function openCalls(check: Check, ordered: boolean): Calls {
   const alive = new Map<string, number>()
   const admitting = new Map<string, number>()
 
+  /** Of answers in the background that a later life saw end: what they came to, less what they were held for. */
+  const corrected = new Map<string, number>()
+
   const charge = ({ gateway, nodes, bound }: Admitted, costNanoUsd: number): void => {
     check.compared += 1
     for (const node of nodes) {
@@ -59,7 +62,9 @@ export function openCalls(check: Check, ordered: boolean): Calls {
   const end = (requestId: string, call: Admitted, costNanoUsd: number, by: Origin): void => {
     open.delete(requestId)
     const isOwnEnd = by !== null && by.producer === call.gateway && by.epoch === call.epoch
-    charge(call, call.queued && !isOwnEnd ? call.bound : costNanoUsd)
+    const atBound = call.queued && !isOwnEnd
+    if (atBound) corrected.set(requestId, costNanoUsd - call.bound)
+    charge(call, atBound ? call.bound : costNanoUsd)
   }
 
   return {
@@ -105,6 +110,14 @@ export function openCalls(check: Check, ordered: boolean): Calls {
           const key = `${life.gateway} ${book.node}`
           if (!pairs.has(key)) pairs.set(key, { ...split(key), sum: { nanoUsd: 0, calls: 0, beyond: 0 } })
         }
+      for (const { node, corrections } of nodes.values())
+        for (const [source, { total }] of corrections)
+          if (since === 0 && corrected.get(source) !== total)
+            differ(
+              check,
+              `${node}, ${source}`,
+              `corrected by ${total} nano-dollars, the events say ${corrected.get(source) ?? 0}`,
+            )
       let older = 0
       for (const { gateway, node, sum } of pairs.values()) {
         const book = nodes.get(node)
