@@ -1,4 +1,4 @@
-import type { LeaseReport, LedgerMessage } from '../../schemas/ledger.ts'
+import type { LeaseReport, LedgerMessage, Life } from '../../schemas/ledger.ts'
 import { decodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
 import { lastWords } from '../core/purse.ts'
@@ -20,6 +20,8 @@ export type FormerCall = {
   readonly epoch: number
   /** It goes on in the background. */
   readonly isQueued: boolean
+  /** It was under way when its life ended. */
+  readonly wasOpen: boolean
   readonly nodes: readonly string[]
   readonly costNanoUsd: number
   readonly endedAt: number | null
@@ -29,10 +31,12 @@ export type FormerCall = {
 export async function closeFormer(
   log: EventLog,
   partition: number,
+  gateway: string,
   calls: readonly FormerCall[],
 ): Promise<readonly LeaseReport[]> {
-  const written = await openReports(log, partition)
-  const byEpoch = Map.groupBy(written.values(), report => report.epoch)
+  const written = await lastReports(log, partition)
+  const isOpen = (report: LeaseReport): boolean => report.final !== true
+  const byEpoch = Map.groupBy([...written.values(), ...unheard(written, gateway, calls)].filter(isOpen), it => it.epoch)
   return [...byEpoch].flatMap(([epoch, reports]) => {
     const last = new Map(reports.map(report => [report.node, report]))
     const truths = new Map(reports.map(report => [report.node, report.spent_nano_usd]))
@@ -44,8 +48,29 @@ export async function closeFormer(
   })
 }
 
-/** The last word of each life at each node, but for those that were their very last. */
-async function openReports(
+/**
+ * What a life never said: the process may die when a call is in its events and before its hold is on the ledger. Saying it
+ * twice does no harm, for these are totals too.
+ */
+function unheard(
+  written: ReadonlyMap<string, LeaseReport>,
+  gateway: string,
+  calls: readonly FormerCall[],
+): readonly LeaseReport[] {
+  const found = new Map<string, LeaseReport>()
+  for (const { epoch, nodes, costNanoUsd } of calls.filter(call => call.wasOpen))
+    for (const node of nodes) {
+      const key = keyOf({ gateway, epoch, node })
+      const known = found.get(key) ?? unspent({ gateway, epoch, node })
+      if (!written.has(key)) found.set(key, { ...known, held_nano_usd: known.held_nano_usd + costNanoUsd })
+    }
+  return [...found.values()]
+}
+
+const keyOf = ({ gateway, epoch, node }: Life & { readonly node: string }): string => `${gateway}.${epoch} ${node}`
+
+/** The last word of each life at each node. */
+async function lastReports(
   log: EventLog,
   partition: number,
 ): Promise<ReadonlyMap<string, LedgerMessage & LeaseReport>> {
@@ -62,7 +87,7 @@ async function openReports(
       for (const record of records) {
         const message = decodeLedger(record)
         if (message === null || !('node' in message) || message.type === 'spend.corrected') continue
-        const key = `${message.gateway}.${message.epoch} ${message.node}`
+        const key = keyOf(message)
         if (message.type !== 'lease.requested') last.set(key, message)
         else if (!last.has(key)) last.set(key, unspent(message))
       }
@@ -71,12 +96,11 @@ async function openReports(
   follower.ended.catch(() => {}) // told by `caughtUp`
   await follower.caughtUp
   await follower.close()
-  for (const [key, report] of last) if (report.final === true) last.delete(key)
   return last
 }
 
 /** Of a life that has only asked. */
-const unspent = ({ gateway, epoch, node }: LeaseReport | Extract<LedgerMessage, { type: 'lease.requested' }>) =>
+const unspent = ({ gateway, epoch, node }: Life & { readonly node: string }) =>
   ({
     type: 'lease.settled',
     gateway,

@@ -37,7 +37,7 @@ export async function openMoney(options: {
   const { log, life, owners } = options
   const at = { topic: topics.ledger.name, partition: options.partition }
   const writer = await log.writer(at.topic, { partition: at.partition })
-  const lastReports = await closeFormer(log, at.partition, options.former)
+  const lastReports = await closeFormer(log, at.partition, life.producer, options.former)
   const recorder = openRecorder({
     writer,
     life: { producer: life.producer.replace(/^gateway/, 'ledger'), epoch: life.epoch },

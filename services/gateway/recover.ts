@@ -41,7 +41,7 @@ export async function takeOver(log: EventLog, at: Partition, memory: Memory, sin
   await follower.caughtUp
   await follower.close()
   for (const [requestId, hold] of held)
-    calls.push({ ...hold, requestId, isQueued: !open.has(requestId), endedAt: null })
+    calls.push({ ...hold, requestId, isQueued: !open.has(requestId), wasOpen: open.has(requestId), endedAt: null })
   return { orphans: [...open.values()], calls }
 
   function fold(event: Event, offset: number): void {
@@ -53,12 +53,22 @@ export async function takeOver(log: EventLog, at: Partition, memory: Memory, sin
       open.delete(requestId)
       const hold = held.get(requestId)
       const costNanoUsd = event.cost_nano_usd ?? 0
-      if (hold !== undefined) calls.push({ ...hold, requestId, isQueued: false, costNanoUsd, endedAt: offset })
+      if (hold !== undefined)
+        calls.push({
+          ...hold,
+          requestId,
+          isQueued: false,
+          wasOpen: event.reason === crashedReason,
+          costNanoUsd,
+          endedAt: offset,
+        })
       held.delete(requestId)
     } else if (event.type === 'llm.queued') open.delete(requestId)
     remember(memory, event, true, sinceMs)
   }
 }
+
+const crashedReason = 'gateway_crashed'
 
 /** Events of this very gateway, written from checked types: they are not checked again. */
 const read = (record: LogRecord): Event => decodeRaw(record) as Event
@@ -71,8 +81,8 @@ export function crashed(admission: Admission, now: number) {
     type: 'llm.completed' as const,
     ...call,
     outcome: 'error' as const,
-    reason: 'gateway_crashed',
-    error_type: 'gateway_crashed',
+    reason: crashedReason,
+    error_type: crashedReason,
     usage_source: 'estimated' as const,
     ...(bound_input_tokens === undefined
       ? {}
