@@ -178,9 +178,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
   await keys.known
   control.caughtUp.then(() => killswitch.caughtUp()).catch(() => {}) // told by `ended`
-  await control.known
   // A run and its limits may be known to others only; but a log that is away is not waited for.
-  await Promise.race([peers.known, sleep(peersWaitMs, undefined, { ref: false })])
+  await Promise.all([control.known, Promise.race([peers.known, sleep(peersWaitMs, undefined, { ref: false })])])
   const identities = openIdentities([inForce.listed, inForce.withoutRemoved(keys)])
   forget = identities.forget
   const inFlight = { count: 0, draining: false }

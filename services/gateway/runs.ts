@@ -92,6 +92,7 @@ export const retold = 0.1
 const nothing: readonly never[] = []
 /** As gateways name runs: their own name, their epoch, a number. */
 const minted = /^run-[a-z0-9-]+-\d+-\d+$/
+export const isMinted = (runId: string): boolean => minted.test(runId)
 /** The clock of ages is read once in so many milliseconds: each reading takes a timer, and idle times are minutes. */
 const ttlResolution = 1_000
 

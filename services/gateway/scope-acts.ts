@@ -10,11 +10,11 @@ import { stopSaid } from './run-view.ts'
 export const scopeActs = ['pause', 'resume', 'kill'] as const
 export type ScopeAct = (typeof scopeActs)[number]
 
-/** An agent, a team, all, or a model. Runs have routes of their own, which know whose they are. */
+/** Runs have routes of their own, which know whose they are. */
 const scopeName = z
   .string()
   .max(300)
-  .regex(/^(org|(agent|team|model):.+)$/, 'expected org, agent:…, team:… or model:…')
+  .regex(/^(org|(agent|team|model|run):.+)$/, 'expected org, agent:…, team:…, model:… or run:…')
 const request = z.strictObject({ reason: z.string().min(1).max(500).optional() })
 
 /** As long as an act on a run waits to be seen on control. */

@@ -138,3 +138,14 @@ test('an admin stops an agent, and only an admin', async t => {
   assert.equal((await fleet.call('r')).status, 200)
   assert.equal((await fleet.ask('/admin/scopes/everything/pause', { body: {} })).status, 400)
 })
+
+test('an admin stops a run that only another gateway can know', async t => {
+  const fleet = await startFleet(t)
+  const elsewhere = 'run-abcdef12-7-3-4'
+  assert.equal((await fleet.ask(`/v1/runs/${elsewhere}/kill`, { key: fleet.key, body: {} })).status, 404)
+  assert.equal((await fleet.ask('/v1/runs/mistyped/kill', { body: {} })).status, 404)
+  const killed = await fleet.ask(`/v1/runs/${elsewhere}/kill`, { body: {} })
+  assert.equal(killed.status, 200)
+  assert.partialDeepStrictEqual(killed.json, { scope: `run:${elsewhere}`, stop: { type: 'kill', actor: 'admin' } })
+  assert.equal(codeOf((await fleet.call(elsewhere)).text), 'run_killed')
+})
