@@ -30,14 +30,23 @@ type Admitted = {
   readonly bound: number
   queued: boolean
 }
-type Spent = { nanoUsd: number; calls: number; beyond: number }
+/** `beyond`: above the bounds. `later`: of calls that ended when the ledger was heard for the last time, or since. */
+type Spent = { nanoUsd: number; calls: number; beyond: number; later: number }
 
-/** @param ordered all events stand on one partition, so that each end comes behind its beginning */
-export function openCalls(check: Check, ordered: boolean): Calls {
+export function openCalls(
+  check: Check,
+  given: {
+    /** All events stand on one partition, so that each end comes behind its beginning. */
+    readonly ordered: boolean
+    /** When a gateway spoke last on the ledger, Unix ms of its own clock: what ended since cannot be in what it said. */
+    readonly heardUntil: (gateway: string) => number
+  },
+): Calls {
+  const { ordered, heardUntil } = given
   /** By request. */
   const open = new Map<string, Admitted>()
   /** Ends that were read before what they end, which stands on another partition. */
-  const early = new Map<string, { readonly costNanoUsd: number; readonly by: Origin }>()
+  const early = new Map<string, { readonly costNanoUsd: number; readonly by: Origin; readonly time: number }>()
   /** By gateway and node. */
   const spent = new Map<string, Spent>()
   /** The latest life of each gateway that told anything, and that let a call through. */
@@ -47,24 +56,26 @@ export function openCalls(check: Check, ordered: boolean): Calls {
   /** Of answers in the background that a later life saw end: what they came to, less what they were held for. */
   const corrected = new Map<string, number>()
 
-  const charge = ({ gateway, nodes, bound }: Admitted, costNanoUsd: number): void => {
+  const charge = ({ gateway, nodes, bound }: Admitted, costNanoUsd: number, time: number): void => {
     check.compared += 1
+    const later = time >= heardUntil(gateway) ? costNanoUsd : 0
     for (const node of nodes) {
       const key = `${gateway} ${node}`
-      const before = spent.get(key) ?? { nanoUsd: 0, calls: 0, beyond: 0 }
+      const before = spent.get(key) ?? nothing
       spent.set(key, {
         nanoUsd: before.nanoUsd + costNanoUsd,
         calls: before.calls + 1,
         beyond: before.beyond + Math.max(0, costNanoUsd - bound),
+        later: before.later + later,
       })
     }
   }
-  const end = (requestId: string, call: Admitted, costNanoUsd: number, by: Origin): void => {
+  const end = (requestId: string, call: Admitted, costNanoUsd: number, by: Origin, time: number): void => {
     open.delete(requestId)
     const isOwnEnd = by !== null && by.producer === call.gateway && by.epoch === call.epoch
     const atBound = call.queued && !isOwnEnd
     if (atBound) corrected.set(requestId, costNanoUsd - call.bound)
-    charge(call, atBound ? call.bound : costNanoUsd)
+    charge(call, atBound ? call.bound : costNanoUsd, time)
   }
 
   return {
@@ -81,22 +92,22 @@ export function openCalls(check: Check, ordered: boolean): Calls {
         open.set(requestId, call)
         const ended = early.get(requestId)
         early.delete(requestId)
-        if (ended !== undefined) end(requestId, call, ended.costNanoUsd, ended.by)
+        if (ended !== undefined) end(requestId, call, ended.costNanoUsd, ended.by, ended.time)
       } else if (event.type === 'llm.queued') {
         const call = open.get(requestId)
         if (call !== undefined) call.queued = true
       } else if (event.type === 'llm.completed') {
         const call = open.get(requestId)
         const costNanoUsd = event.cost_nano_usd ?? 0
-        if (call !== undefined) end(requestId, call, costNanoUsd, by)
+        if (call !== undefined) end(requestId, call, costNanoUsd, by, event.time)
         // Else no cap stands over it.
-        else if (!ordered && costNanoUsd > 0) early.set(requestId, { costNanoUsd, by })
+        else if (!ordered && costNanoUsd > 0) early.set(requestId, { costNanoUsd, by, time: event.time })
       }
     },
 
     compare(books, { since }) {
       for (const call of open.values())
-        if (call.queued && call.epoch < (alive.get(call.gateway) ?? 0)) charge(call, call.bound)
+        if (call.queued && call.epoch < (alive.get(call.gateway) ?? 0)) charge(call, call.bound, 0)
         else if (call.queued || call.epoch >= (admitting.get(call.gateway) ?? 0)) check.inFlight += 1
         else differ(check, call.id, 'was let through by a life that is over, and never ended')
       const queued = new Map<string, number>()
@@ -108,7 +119,7 @@ export function openCalls(check: Check, ordered: boolean): Calls {
       for (const book of nodes.values())
         for (const { life } of book.leases.values()) {
           const key = `${life.gateway} ${book.node}`
-          if (!pairs.has(key)) pairs.set(key, { ...split(key), sum: { nanoUsd: 0, calls: 0, beyond: 0 } })
+          if (!pairs.has(key)) pairs.set(key, { ...split(key), sum: nothing })
         }
       for (const { node, corrections } of nodes.values())
         for (const [source, { total }] of corrections)
@@ -129,8 +140,10 @@ export function openCalls(check: Check, ordered: boolean): Calls {
         const said = saidBy(book, gateway)
         const behind = sum.nanoUsd - said.spent
         if (behind === 0) continue
-        // What has ended a moment ago is still held for on the ledger; what waits in the background may be given up there.
-        if (behind > 0 ? behind <= said.held + sum.beyond : -behind <= (queued.get(`${gateway} ${node}`) ?? 0))
+        // What has ended a moment ago is still held for on the ledger, or not yet on it; what waits in the background may be given up there.
+        if (
+          behind > 0 ? behind <= said.held + sum.beyond + sum.later : -behind <= (queued.get(`${gateway} ${node}`) ?? 0)
+        )
           check.inFlight += 1
         else
           differ(
@@ -143,6 +156,8 @@ export function openCalls(check: Check, ordered: boolean): Calls {
     },
   }
 }
+
+const nothing: Spent = { nanoUsd: 0, calls: 0, beyond: 0, later: 0 }
 
 const split = (key: string) => {
   const at = key.indexOf(' ')

@@ -19,6 +19,8 @@ export type Ledger = {
   readonly decided: (record: LogRecord) => Promise<void>
   /** The rest of the ledger, behind the last decision. */
   readonly finish: () => Promise<void>
+  /** When a gateway last spoke, Unix ms of its own clock; null where it never did. */
+  readonly heardUntil: (gateway: string) => number | null
   /** Unix ms of the first message that is left of a ledger whose beginning is gone; 0 where all of it is there. */
   readonly begins: () => number
 }
@@ -40,15 +42,21 @@ export function openLedger(options: {
   /** The highest limit that a node ever had: leases lent under it may still be out when it is lowered. */
   const highest = new Map<string, number>()
   const begun = new Set<number>()
+  /** By gateway and partition: two partitions are not read equally far. */
+  const heard = new Map<string, Map<number, number>>()
 
   const advance = async (partition: number, offset: number): Promise<void> => {
     const own = books[owners === 1 ? 0 : partition]
     await cursors.get(partition)?.cursor.advance(offset, record => {
       seen(partition, record)
-      if (!isWhole && !begun.has(partition))
-        begins = Math.max(begins, Date.parse(record.headers[header.time] ?? '') || 0)
+      const time = Date.parse(record.headers[header.time] ?? '') || 0
+      if (!isWhole && !begun.has(partition)) begins = Math.max(begins, time)
       begun.add(partition)
       const message = decodeLedger(record)
+      if (message !== null && 'gateway' in message) {
+        const { gateway } = message
+        heard.set(gateway, (heard.get(gateway) ?? new Map<number, number>()).set(partition, time))
+      }
       if (message !== null && own !== undefined) foldLedger(own, message, { partition, offset: record.offset })
     })
     for (const one of books) {
@@ -76,6 +84,10 @@ export function openLedger(options: {
       if (wrong !== null) differ(check, where, wrong)
     },
     begins: () => begins,
+    heardUntil(gateway) {
+      const times = heard.get(gateway)
+      return times === undefined ? null : Math.min(...times.values())
+    },
     async finish() {
       for (const [partition, { to }] of cursors) await advance(partition, to)
       if (!isWhole) leave(check, 'decisions whose part of the ledger is no longer on the log')

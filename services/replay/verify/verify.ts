@@ -68,7 +68,10 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
   const rows = openRows(checks.rows, since)
   const signals = openSignals(checks.signals, policies)
   const written = events.filter(({ from, to }) => to > from)
-  const calls = openCalls(checks.calls, written.length <= 1)
+  const calls = openCalls(checks.calls, {
+    ordered: written.length <= 1,
+    heardUntil: gateway => folded.heardUntil(gateway) ?? cutAt,
+  })
   const counted = count(checks.log, rows)
 
   const cursors = new Map(ledger.map(span => [span.partition, { cursor: openCursor(log, span), to: span.to }]))
