@@ -133,7 +133,8 @@ export function outgoing(purse: Purse, partitions: readonly number[], now: numbe
     const first = needed.get(pocket.node) ?? 0
     if (now < pocket.tightUntil) giveBack(pocket, first)
     const isLast = purse.ended && pocket.held === 0
-    if (!pocket.isReported || isLast) out.push({ partition, message: reportOf(purse, pocket, isLast) })
+    const ahead = isLast || now < pocket.tightUntil ? 0 : Math.floor(recentOf(pocket, now) * purse.settings.aheadShare)
+    if (!pocket.isReported || isLast) out.push({ partition, message: reportOf(purse, pocket, ahead, isLast) })
     if (!purse.ended) ask(purse, pocket, first, now, out)
   }
   purse.dirty.clear()
@@ -149,7 +150,7 @@ export function retire(purse: Purse, isOver: (pocket: Pocket) => boolean): reado
     .map(pocket => {
       purse.pockets.delete(pocket.node)
       purse.dirty.delete(pocket)
-      return { partition: pocket.partition, message: reportOf(purse, pocket, true) }
+      return { partition: pocket.partition, message: reportOf(purse, pocket, 0, true) }
     })
 }
 
@@ -189,10 +190,13 @@ function tooLate(purse: Purse, tolls: readonly Toll[], since: number): Admission
 
 function hold(purse: Purse, pocket: Pocket, amount: number, now: number): void {
   pocket.held += amount
-  pocket.recent = pocket.recent * Math.exp((pocket.recentAt - now) / limits.burstMs) + amount
+  pocket.recent = recentOf(pocket, now) + amount
   pocket.recentAt = now
   touch(purse, pocket)
 }
+
+const recentOf = ({ recent, recentAt }: Pocket, now: number): number =>
+  recent * Math.exp((recentAt - now) / limits.burstMs)
 
 function touch(purse: Purse, pocket: Pocket): void {
   pocket.isReported = false
@@ -244,7 +248,7 @@ function giveBack(pocket: Pocket, first: number): void {
 
 function ask(purse: Purse, pocket: Pocket, first: number, now: number, out: Outgoing[]): void {
   const left = balance(pocket)
-  const faded = pocket.recent * Math.exp((pocket.recentAt - now) / limits.burstMs)
+  const faded = recentOf(pocket, now)
   const burst = now < pocket.tightUntil ? 0 : Math.round(Math.max(faded, 2 * first))
   const needs = first > left ? pocket.granted + first - left : 0
   const wants = Math.max(needs, left < burst / 2 ? pocket.granted + burst - left : 0)

@@ -33,8 +33,16 @@ export type PurseSettings = {
   readonly waitMs: number
   /** A flood that waits is refused rather than kept. */
   readonly waitingMost: number
+  /** What is told ahead of calls, as a share of a burst; 0: each call's hold waits for a report of its own. */
+  readonly aheadShare: number
 }
-export const usualSettings: PurseSettings = { termMs: 60_000, beatMs: 10_000, waitMs: 2_000, waitingMost: 10_000 }
+export const usualSettings: PurseSettings = {
+  termMs: 60_000,
+  beatMs: 10_000,
+  waitMs: 2_000,
+  waitingMost: 10_000,
+  aheadShare: 1 / 6,
+}
 
 export type Term = {
   beat: number
@@ -60,6 +68,8 @@ export type Pocket = {
   beyond: number
   returned: number
   held: number
+  /** What the last report said may be spent and held: up to there a call needs no report of its own. */
+  declared: number
   report: number
   isReported: boolean
   hasReturned: boolean
@@ -113,7 +123,17 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
   const { node, partition, closesAt, mintedBy } = toll
   const isMine = mintedBy?.gateway === purse.life.gateway && mintedBy.epoch === purse.life.epoch
   const birthright = isMine && toll.isNew === true ? birthrightOf(toll.limitNanoUsd) : 0
-  const totals = { granted: birthright, spent: 0, beyond: 0, returned: 0, held: 0, report: 0, asks: 0, answered: 0 }
+  const totals = {
+    granted: birthright,
+    spent: 0,
+    beyond: 0,
+    returned: 0,
+    held: 0,
+    declared: 0,
+    report: 0,
+    asks: 0,
+    answered: 0,
+  }
   const flags = { isReported: true, hasReturned: false, ask: null, standing: null }
   const times = { tightUntil: Number.NEGATIVE_INFINITY, recent: 0, recentAt: 0 }
   const pocket = {
@@ -146,8 +166,23 @@ export function termOf(purse: Purse, partition: number): Term {
   return term
 }
 
-/** The pocket as a report. */
-export function reportOf(purse: Purse, pocket: Pocket, final = false): LeaseReport {
+/** What of the pocket is gone or may go: its owner has to know of it before a provider does. */
+const used = ({ spent, beyond, held }: Pocket): number => spent - beyond + held
+
+/** Whether the log has been told of as much as these calls hold. */
+export const isSaid = (purse: Purse, tolls: readonly Toll[]): boolean =>
+  tolls.every(({ node }) => {
+    const pocket = purse.pockets.get(node)
+    return pocket !== undefined && used(pocket) <= pocket.declared
+  })
+
+/**
+ * The pocket as a report. `ahead`: what the next calls will hold is told with it, within what is lent, so that not each of
+ * them waits for a report of its own; should this epoch die, so much more is presumed until its next life tells the truth.
+ */
+export function reportOf(purse: Purse, pocket: Pocket, ahead: number, final = false): LeaseReport {
+  const held = Math.max(pocket.held, Math.min(pocket.held + ahead, balance(pocket) + pocket.held))
+  pocket.declared = pocket.spent - pocket.beyond + held
   pocket.report += 1
   pocket.isReported = true
   const type = pocket.hasReturned ? 'lease.returned' : 'lease.settled'
@@ -161,7 +196,7 @@ export function reportOf(purse: Purse, pocket: Pocket, final = false): LeaseRepo
     spent_nano_usd: pocket.spent,
     beyond_nano_usd: pocket.beyond,
     returned_nano_usd: pocket.returned,
-    held_nano_usd: pocket.held,
+    held_nano_usd: held,
     ...(final ? { final } : {}),
   }
 }

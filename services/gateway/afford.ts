@@ -4,13 +4,14 @@ import type { Pipeline } from './parts.ts'
 import type { Plan } from './policies.ts'
 import type { Ask, Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
+import type { Taken } from './till.ts'
 import type { CallPath } from './tolls.ts'
 
 /**
  * Whether a call can be paid for, whatever it will cost at most. Null: no cap stands over it. `written` has to be waited
  * for before the provider is called; false: the hold could not be put on disk, and is given back.
  */
-export type Afforded = { readonly hold: Hold; readonly epoch: number; readonly written: Promise<boolean> }
+export type Afforded = { readonly hold: Hold; readonly epoch: number; readonly written: Promise<boolean> | null }
 
 export type Wish = {
   readonly requestId: string
@@ -20,27 +21,36 @@ export type Wish = {
   readonly path: CallPath
 }
 
-export function afford(pipeline: Pipeline, plan: Plan, wish: Wish): Promise<Afforded | Refusal> | null {
+export function afford(
+  pipeline: Pipeline,
+  plan: Plan,
+  wish: Wish,
+): Afforded | Refusal | Promise<Afforded | Refusal> | null {
   const at = Date.now()
   const nodes = pipeline.money.tolls.of(wish.path, at)
   if (nodes.length === 0) return null
   const call = { ...wish, nodes, at }
   const hold = holdOf(pipeline.prices, plan, call)
   if (hold.costNanoUsd === null && pipeline.policies().unpriced === 'refuse')
-    return Promise.resolve(refusals.unpriced(wish.ask.model ?? ''))
-  return hold.tolls.length === 0 ? null : take(pipeline, plan, wish.requestId, call, hold)
+    return refusals.unpriced(wish.ask.model ?? '')
+  if (hold.tolls.length === 0) return null
+  const taken = pipeline.money.till.admit(wish.requestId, hold.tolls)
+  // A promise costs more than all of this: only who waits has one.
+  if (!('then' in taken) && taken.verdict === 'admit') return { hold, epoch: taken.epoch, written: taken.written }
+  return shorten(pipeline, plan, wish.requestId, call, hold, taken)
 }
 
 /** What does not fit whole is made shorter, once, where that would still be an answer. */
-async function take(
+async function shorten(
   pipeline: Pipeline,
   plan: Plan,
   requestId: string,
   call: Held,
   hold: Hold,
+  answer: Taken | Promise<Taken>,
 ): Promise<Afforded | Refusal> {
   const { till } = pipeline.money
-  const taken = await till.admit(requestId, hold.tolls)
+  const taken = await answer
   if (taken.verdict === 'admit') return { hold, epoch: taken.epoch, written: taken.written }
   const left = taken.verdict === 'exceeded' ? taken.limitNanoUsd - taken.spentNanoUsd : 0
   const less = left > 0 ? lowered(pipeline.prices, plan, call, hold, left) : null

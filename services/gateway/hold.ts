@@ -31,8 +31,11 @@ export type Held = {
  * history that the provider keeps) can be more: where a body may hold such, 2,048 tokens are added.
  */
 export function inputBound(body: Buffer): number {
-  return body.length + (marks.some(mark => body.includes(mark)) ? 2_048 : 64)
+  const isPlain = body.length <= searched && !marks.some(mark => body.includes(mark))
+  return body.length + (isPlain ? 64 : 2_048)
 }
+/** In a longer body 2,048 tokens make no difference, and looking through it would. */
+const searched = 8_192
 /** A word too many in this list costs some tokens of a hold; one too few, a bound. In lower case, as in all protocols. */
 const marks = [
   'tool',

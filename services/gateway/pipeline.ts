@@ -115,7 +115,7 @@ async function serveRead(
     denied === null && plan !== null
       ? afford(pipeline, plan, { ...wish, path: pathOf(pipeline, policies, found.run, who) })
       : null
-  const afforded = asked === null ? null : await asked
+  const afforded = asked !== null && 'then' in asked ? await asked : asked
   const unaffordable = denied ?? (afforded !== null && 'code' in afforded ? afforded : null)
   // While it waited for money, others of its run may have made the last steps, or it was stopped.
   const overtaken = asked === null || unaffordable !== null ? null : runRefusal(pipeline, policies, place)
@@ -135,8 +135,10 @@ async function serveRead(
   for (const start of startsDue(pipeline.runs, found.run, call.work, policies.runs.budgets))
     pipeline.recorder.tell(start, call.base.root_run_id)
   const recorded = pipeline.recorder.try(admission(call, paid), call.base.root_run_id)
-  const [admitted, written] = paid === null ? [await recorded, true] : await Promise.all([recorded, paid.written])
-  if (admitted instanceof Fault || !written) return neverMade(pipeline, caller, call, admitted)
+  const written = paid?.written ?? null
+  const admitted = await recorded
+  if (admitted instanceof Fault || (written !== null && !(await written)))
+    return neverMade(pipeline, caller, call, admitted)
 
   pipeline.open.begin(admitted.offset)
   pipeline.runs.begun(found.run, call.work)

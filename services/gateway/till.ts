@@ -11,7 +11,7 @@ import {
   settle,
   wake,
 } from '../core/lease.ts'
-import { isTight, openPurse, type Pocket, type Purse, type PurseSettings, type Toll } from '../core/purse.ts'
+import { isSaid, isTight, openPurse, type Pocket, type Purse, type PurseSettings, type Toll } from '../core/purse.ts'
 import type { Recorder } from './recorder.ts'
 
 /**
@@ -20,7 +20,7 @@ import type { Recorder } from './recorder.ts'
  */
 export type Till = {
   /** Takes the holds of a call, if need be after a wait for others to settle. */
-  admit(call: string, tolls: readonly Toll[]): Promise<Taken>
+  admit(call: string, tolls: readonly Toll[]): Taken | Promise<Taken>
   /**
    * Once for each call admitted, with what it came to; `offset`: where its end stands among this gateway's events. Gives
    * what was held for it, null where nothing was.
@@ -34,9 +34,9 @@ export type Till = {
   close(): Promise<void>
 }
 
-/** An admitted call may go once `written` is there: false where the hold could not be written in time. */
+/** An admitted call may go once `written` is there: at once where it is null; false: the hold could not be written. */
 export type Taken =
-  | { readonly verdict: 'admit'; readonly epoch: number; readonly written: Promise<boolean> }
+  | { readonly verdict: 'admit'; readonly epoch: number; readonly written: Promise<boolean> | null }
   | Exclude<Admission, { readonly verdict: 'admit' | 'wait' }>
 
 export type TillFigures = {
@@ -153,11 +153,20 @@ export function openTill(options: {
     if (holder !== null) settle(holder, call, 0)
     return false
   }
-  const taken = (call: string, tolls: readonly Toll[]): Taken => ({
-    verdict: 'admit',
-    epoch: purse.life.epoch,
-    written: written(call, tolls),
-  })
+  const taken = (call: string, tolls: readonly Toll[]): Taken => {
+    const { epoch } = purse.life
+    // The log was told of as much before: this call is in the next report.
+    if (unwritten.size > 0 || !isSaid(purse, tolls)) return { verdict: 'admit', epoch, written: written(call, tolls) }
+    flushSoon()
+    return { verdict: 'admit', epoch, written: null }
+  }
+  const wait = async (call: string, tolls: readonly Toll[]): Promise<Taken> => {
+    void flush()
+    looking ??= setTimeout(look, limits.lookMs)
+    const answer = await new Promise<Admission>(resolve => waiting.set(call, resolve))
+    if (answer.verdict === 'wait') throw new Error('a wait was answered with a wait')
+    return answer.verdict === 'admit' ? taken(call, tolls) : answer
+  }
   const purseOf = (call: string): Purse | null => [purse, ...former].find(each => each.calls.has(call)) ?? null
 
   /** A call of a former life that went on in the background was booked at its bound: now it is known what it came to. */
@@ -192,15 +201,10 @@ export function openTill(options: {
   void speak() // the first beat: nothing is spent before it is acknowledged
 
   return {
-    async admit(call, tolls) {
-      const first = admit(purse, call, tolls, now())
-      if (first.verdict === 'admit') return taken(call, tolls)
-      if (first.verdict !== 'wait') return first
-      void flush()
-      looking ??= setTimeout(look, limits.lookMs)
-      const answer = await new Promise<Admission>(resolve => waiting.set(call, resolve))
-      if (answer.verdict === 'wait') throw new Error('a wait was answered with a wait')
-      return answer.verdict === 'admit' ? taken(call, tolls) : answer
+    admit(call, tolls) {
+      const answer = admit(purse, call, tolls, now())
+      if (answer.verdict === 'admit') return taken(call, tolls)
+      return answer.verdict === 'wait' ? wait(call, tolls) : answer
     },
 
     settle(call, costNanoUsd, offset) {
@@ -223,7 +227,12 @@ export function openTill(options: {
         // What waits goes on waiting in the new epoch.
         const calls = [...purse.waiting]
         purse = openPurse(options.nextLife(), settings)
-        for (const [call, { tolls }] of calls) admit(purse, call, tolls, now())
+        for (const [call, { tolls }] of calls) {
+          const answer = admit(purse, call, tolls, now())
+          if (answer.verdict === 'wait') continue
+          waiting.get(call)?.(answer)
+          waiting.delete(call)
+        }
       }
       answerWaiting()
       if (purse.dirty.size > 0) flushSoon()

@@ -1,6 +1,6 @@
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
 import { type Admission, admit, hear, mayStillSpend, outgoing, settle, wake } from '../../../services/core/lease.ts'
-import { lastWords, openPurse, type Purse, type Toll } from '../../../services/core/purse.ts'
+import { isSaid, lastWords, openPurse, type Purse, type Toll } from '../../../services/core/purse.ts'
 import {
   type Call,
   check,
@@ -121,7 +121,8 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
       world.wrongs.push(`refused for ${spentNanoUsd}, never spent, at ${scope}`)
   }
   if (admission.verdict !== 'admit') return
-  tell(world, machine)
+  // What the log was told ahead needs no word of its own.
+  if (!isSaid(machine.purse!, asking.tolls) || world.draw.chance(0.3)) tell(world, machine)
   const reports = new Map(asking.tolls.map(({ node }) => [node, machine.purse!.pockets.get(node)!.report]))
   const life = lifeName(machine)
   const call: Call = { id, life, ...asking, admittedAt: world.now, reports, state: 'admitted', cost: 0 }
@@ -137,6 +138,11 @@ export function tell(world: World, machine: Machine): void {
   const now = clock(world, machine)
   for (const { message } of outgoing(purse, [0], now)) {
     machine.disk.push(message)
+    if ('report' in message) {
+      const place = `${lifeName(machine)} ${message.node}`
+      const told = message.spent_nano_usd + message.held_nano_usd
+      world.told.set(place, Math.max(told, world.told.get(place) ?? 0))
+    }
     const term = purse.terms.get(0)
     if (world.flaw === 'unacknowledged heartbeats' && term !== undefined) term.endsAt = term.sentAt + times.termMs
   }

@@ -46,7 +46,7 @@ export function toll(
 
 export type Actor = { readonly purse: Purse; controlAt: number; readonly off: number }
 export const openActor = (gateway: string, epoch = 1, off = 0): Actor => ({
-  purse: openPurse({ gateway, epoch }),
+  purse: openPurse({ gateway, epoch }, { ...usualSettings, aheadShare: 0 }),
   controlAt: 0,
   off,
 })

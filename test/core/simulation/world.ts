@@ -30,6 +30,8 @@ export type World = {
   /** Where the ledger stood, and when, as each epoch was ended. */
   readonly expiries: Map<string, { readonly at: number; readonly reported: ReadonlyMap<string, number> }>
   readonly dead: Set<string>
+  /** By life and node: the most that it told of as spent or held. What it told ahead is presumed when it dies. */
+  readonly told: Map<string, number>
   readonly wrongs: string[]
   readonly seen: Record<string, number>
 }
@@ -72,7 +74,7 @@ export function drawFrom(seed: number): Draw {
 
 const windowMs = 12_000
 /** Shorter than in life, that a history sees many of them. */
-export const times = { termMs: 1_500, marginMs: 50, beatMs: 250, waitMs: 600, waitingMost: 10_000 }
+export const times = { termMs: 1_500, marginMs: 50, beatMs: 250, waitMs: 600, waitingMost: 10_000, aheadShare: 1 / 6 }
 export const wallOf = (world: World): number => 1_800_000_000_000 + world.now
 
 export function openWorld(
@@ -101,6 +103,7 @@ export function openWorld(
     auditor: openBooks(0),
     expiries: new Map(),
     dead: new Set(),
+    told: new Map(),
     wrongs: [],
     seen: {},
   }
@@ -210,9 +213,12 @@ export function check(world: World, nodes: Iterable<string>): void {
 /** The most that the books may count as spent or presumed: an epoch that died counts at its bounds. */
 export function mostSpent(world: World, node: string): number {
   let most = 0
-  for (const call of world.callsAt.get(node) ?? []) {
-    const isDead = world.dead.has(call.life) || world.expiries.has(call.life)
-    most += isDead ? Math.max(call.bound, call.cost) : call.state === 'settled' ? call.cost : 0
-  }
+  const dead = new Map<string, number>()
+  for (const call of world.callsAt.get(node) ?? [])
+    if (world.dead.has(call.life) || world.expiries.has(call.life))
+      dead.set(call.life, (dead.get(call.life) ?? 0) + Math.max(call.bound, call.cost))
+    else most += call.state === 'settled' ? call.cost : 0
+  for (const life of new Set([...world.dead, ...world.expiries.keys()]))
+    most += Math.max(dead.get(life) ?? 0, world.told.get(`${life} ${node}`) ?? 0)
   return most
 }
