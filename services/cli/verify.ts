@@ -1,7 +1,10 @@
+import fs from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Breakers } from '../../schemas/breakers.ts'
 import { topics } from '../../schemas/topics.ts'
+import type { KeptBooks } from '../core/books-kept.ts'
+import { openSnapshots } from '../enforcer/snapshots.ts'
 import { loadConfig } from '../io/config.ts'
 import { readSettings, type Settings } from '../io/config-settings.ts'
 import { Fault, textOf } from '../io/fault.ts'
@@ -44,6 +47,7 @@ export const command: Command = async (args, shell) => {
       live: settings.kafka !== null || runningStack(settings.dataDir) !== null,
       dense: settings.kafka === null,
       policies: await policiesOf(log, settings, shell),
+      kept: keptIn(settings),
       damage: () => [...damage],
     })
     const verdict = verdictOf(checks)
@@ -68,6 +72,19 @@ async function openFiles({ dataDir }: Settings, damage: Set<string>): Promise<Ev
     dir: path.join(dataDir, 'log'),
     onFault: fault => damage.add(fault.cause instanceof Error ? fault.cause.message : fault.message),
   })
+}
+
+/** The snapshots of an enforcer that runs on this data directory; one whose checksum is wrong is none. */
+function keptIn({ dataDir, kafka }: Settings): ReadonlyMap<number, KeptBooks> {
+  const dir = path.join(dataDir, 'enforcer')
+  if (!fs.existsSync(dir)) return new Map()
+  const snapshots = openSnapshots(dir)
+  const owners = kafka === null ? 1 : topics.ledger.partitions
+  const found = Array.from({ length: owners }, (_, owner) => {
+    const kept = snapshots.read(`books-${owner}`) as KeptBooks | null // checked by its sum, so it is as it was written
+    return kept?.format === 1 ? [[owner, kept] as const] : []
+  })
+  return new Map(found.flat())
 }
 
 /** Whoever answers where rows are; else why there is nobody. */

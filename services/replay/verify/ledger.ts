@@ -3,9 +3,11 @@ import { header } from '../../../schemas/envelope.ts'
 import { decodeDecision, decodeLedger } from '../../../schemas/money.ts'
 import { topics } from '../../../schemas/topics.ts'
 import { type Books, foldControl, foldLedger, lifeKey, type NodeBook, openBooks } from '../../core/books.ts'
+import { booksFrom, type KeptBooks } from '../../core/books-kept.ts'
 import { birthrightOf } from '../../core/budget.ts'
 import type { LogRecord } from '../../io/log/port.ts'
 import { type Check, differ, leave, placeOf } from './check.ts'
+import { openKept } from './kept.ts'
 import type { Cursor } from './reading.ts'
 
 /**
@@ -18,7 +20,7 @@ export type Ledger = {
   /** The next record of control. */
   readonly decided: (record: LogRecord) => Promise<void>
   /** The rest of the ledger, behind the last decision. */
-  readonly finish: () => Promise<void>
+  readonly finish: (isCompacted: boolean) => Promise<void>
   /** When a gateway last spoke, Unix ms of its own clock; null where it never did. */
   readonly heardUntil: (gateway: string) => number | null
   /** Unix ms of the first message that is left of a ledger whose beginning is gone; 0 where all of it is there. */
@@ -35,10 +37,22 @@ export function openLedger(options: {
   readonly seen: (partition: number, record: LogRecord) => void
   /** Where its beginning is gone the ledger still tells what was spent, for all it tells is totals, but not what was known. */
   readonly isWhole: boolean
+  /** What enforcers keep, by owner: where the ledger's beginning is gone, books go on from there. */
+  readonly kept: ReadonlyMap<number, KeptBooks>
+  readonly checkKept: Check
 }): Ledger {
-  const { check, owners, cursors, seen, isWhole } = options
+  const { check, owners, cursors, seen, kept } = options
+  const isWhole = options.isWhole || kept.size === owners
   let begins = 0
-  const books = Array.from({ length: owners }, (_, partition) => openBooks(partition))
+  const books = Array.from({ length: owners }, (_, partition) => {
+    const from = options.isWhole ? undefined : kept.get(partition)
+    return from === undefined ? openBooks(partition) : booksFrom(from)
+  })
+  /** Before these, books that go on from what was kept have it in them. */
+  const begin = books.map(one => one.controlNext)
+  const shadows = new Map(
+    options.isWhole ? [...kept].map(([owner, one]) => [owner, openKept(options.checkKept, one)]) : [],
+  )
   /** The highest limit that a node ever had: leases lent under it may still be out when it is lowered. */
   const highest = new Map<string, number>()
   const begun = new Set<number>()
@@ -50,14 +64,16 @@ export function openLedger(options: {
     await cursors.get(partition)?.cursor.advance(offset, record => {
       seen(partition, record)
       const time = Date.parse(record.headers[header.time] ?? '') || 0
-      if (!isWhole && !begun.has(partition)) begins = Math.max(begins, time)
+      if (!options.isWhole && !begun.has(partition)) begins = Math.max(begins, time)
       begun.add(partition)
       const message = decodeLedger(record)
       if (message !== null && 'gateway' in message) {
         const { gateway } = message
         heard.set(gateway, (heard.get(gateway) ?? new Map<number, number>()).set(partition, time))
       }
-      if (message !== null && own !== undefined) foldLedger(own, message, { partition, offset: record.offset })
+      if (message === null || own === undefined) return
+      foldLedger(own, message, { partition, offset: record.offset })
+      shadows.get(own.partition)?.told(message, { partition, offset: record.offset })
     })
     for (const one of books) {
       one.dirty.clear()
@@ -70,7 +86,8 @@ export function openLedger(options: {
     async decided(record) {
       const decision = decodeDecision(record)
       const own = decision === null ? undefined : books[decision.partition]
-      if (decision === null || own === undefined) return
+      if (decision === null || own === undefined || record.offset < (begin[own.partition] ?? 0)) return
+      shadows.get(own.partition)?.decided(decision, record.offset)
       if (decision.type !== 'ledger.owned' && isValid(own, decision))
         for (const [partition, offset] of Object.entries(decision.ledger_offsets))
           await advance(Number(partition), offset)
@@ -88,8 +105,10 @@ export function openLedger(options: {
       const times = heard.get(gateway)
       return times === undefined ? null : Math.min(...times.values())
     },
-    async finish() {
+    async finish(isCompacted) {
       for (const [partition, { to }] of cursors) await advance(partition, to)
+      // Of a control that was compacted nobody can say how it stood then.
+      if (!isCompacted) for (const shadow of shadows.values()) shadow.compare()
       if (!isWhole) leave(check, 'decisions whose part of the ledger is no longer on the log')
       if (!isWhole) return
       for (const { nodes } of books)

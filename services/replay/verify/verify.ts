@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Breakers } from '../../../schemas/breakers.ts'
 import { decodeRaw, type Event } from '../../../schemas/events.ts'
 import { topics } from '../../../schemas/topics.ts'
+import type { KeptBooks } from '../../core/books-kept.ts'
 import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
 import { openCalls } from './calls.ts'
 import { type Check, differ, leave, openCheck } from './check.ts'
@@ -28,6 +29,8 @@ export type VerifyOptions = {
   /** A file log, where every offset of a topic that is not compacted is a record. */
   readonly dense: boolean
   readonly policies: ReadonlyMap<string, Breakers>
+  /** What enforcers of this machine keep on its disk, by owner; read before this begins. */
+  readonly kept: ReadonlyMap<number, KeptBooks>
   /** Damage that the log met so far: `where` is a file and a place in it. */
   readonly damage: () => readonly string[]
   readonly now?: () => number
@@ -52,6 +55,7 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
     views: openCheck('ClickHouse: rows ↔ sums', 'sums'),
     calls: openCheck('events ↔ ledger', 'calls and caps'),
     ledger: openCheck('ledger ↔ control', 'decisions'),
+    kept: openCheck('log ↔ what the enforcer keeps', 'caps'),
     signals: openCheck('control ↔ events', 'stops and acts'),
   }
   // In this order: what control knew of the ledger stands on it, and what the ledger counts stands in the events.
@@ -80,6 +84,8 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
     owners: options.owners,
     cursors,
     isWhole: ledger.every(({ from }) => from === 0),
+    kept: keptWithin(options.kept, ledger),
+    checkKept: checks.kept,
     seen: (partition, record) => {
       const span = ledger.find(one => one.partition === partition)
       if (span !== undefined) counted(span, [record])
@@ -93,7 +99,8 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
         await folded.decided(record)
       }
     }
-  await folded.finish()
+  const isCompacted = control.some(span => rows.holes(span).length > 0)
+  await folded.finish(isCompacted)
   for (const { cursor } of cursors.values()) await cursor.close()
   let begins = folded.begins()
   for (const span of written) {
@@ -117,7 +124,7 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
     settledBefore: live ? cutAt - limits.decideMs : cutAt - (limits.decideMs >> 1),
     partitions: written.length,
     isWhole: written.every(({ from }) => from === 0),
-    isCompacted: control.some(span => rows.holes(span).length > 0),
+    isCompacted,
   })
   for (const where of options.damage()) differ(checks.log, where, 'damaged')
   if (options.dense)
@@ -132,9 +139,16 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
     await rows.compare(log, asking, there.spans)
     await compareViews(checks.views, asking, since, () => sleep(live ? limits.settleMs : 0))
   }
-  const { rows: ofRows, views: ofViews, log: ofLog, ...others } = checks
-  return [ofLog, ...(warehouse === null ? [] : [ofRows, ofViews]), ...Object.values(others)]
+  const { rows: ofRows, views: ofViews, log: ofLog, kept: ofKept, ...others } = checks
+  const ifAny = ofKept.compared > 0 ? [ofKept] : []
+  return [ofLog, ...(warehouse === null ? [] : [ofRows, ofViews]), ...Object.values(others), ...ifAny]
 }
+
+/** Those that go on where the ledger still is. */
+const keptWithin = (kept: VerifyOptions['kept'], ledger: readonly Span[]): VerifyOptions['kept'] =>
+  new Map(
+    [...kept].filter(([, one]) => ledger.every(({ partition, from }) => (one.ledgerNext[partition] ?? 0) >= from)),
+  )
 
 const holeIn = ({ topic, partition }: Partition, from: number, to: number): string =>
   `${topic}/${partition}@${from}${to - from > 1 ? `–${to - 1}` : ''}`
