@@ -1,12 +1,12 @@
 import type { Chance } from '../../test/support/chance.ts'
-import { type Agent, ask, insist, type Try, type Wish } from './agents.ts'
+import { type Agent, insist, type Try, type Wish } from './agents.ts'
 import { costOf, type Entry, type Provider } from './provider.ts'
 
 /** Many calls at once by an agent with a small cap, while others without one go about their work. */
 export type Flood = {
   /** By call; a client that is told to come again does. */
   readonly mine: readonly (readonly Try[])[]
-  readonly others: readonly Try[]
+  readonly others: readonly (readonly Try[])[]
 }
 
 export async function flood(options: {
@@ -21,7 +21,9 @@ export async function flood(options: {
   const until = performance.now() + (options.forMs ?? 30_000)
   const [mine, others] = await Promise.all([
     Promise.all(Array.from({ length: options.calls }, () => insist(url, capped, usual(chance), until))),
-    Promise.all(options.others.flatMap(other => Array.from({ length: 10 }, () => ask(url, other, usual(chance))))),
+    Promise.all(
+      options.others.flatMap(other => Array.from({ length: 10 }, () => insist(url, other, usual(chance), until))),
+    ),
   ])
   return { mine, others }
 }
@@ -64,7 +66,8 @@ export function judge(provider: Provider, { mine, others }: Flood, capNanoUsd: n
     phantoms: refused.filter(one => isPhantom(one, ours, capNanoUsd)).map(told),
     wrong: [...new Set(tries.flatMap(one => wrongIn(one, capNanoUsd)))],
     unended: lasts.filter(one => one.how !== 'whole' || ![200, 402].includes(one.status)).map(told),
-    strangersRefused: others.filter(one => one.status !== 200 || one.how !== 'whole').length,
+    strangersRefused: others.flatMap(of => of.at(-1) ?? []).filter(one => one.status !== 200 || one.how !== 'whole')
+      .length,
   }
 }
 
