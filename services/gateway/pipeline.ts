@@ -17,7 +17,6 @@ import { historyIn } from './protocols/turns.ts'
 import { readJson } from './read.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer, refuse } from './refuse.ts'
-import type { Run } from './run.ts'
 import { cappedRuns, runRefusal, watch } from './run-admission.ts'
 import { startsDue } from './run-facts.ts'
 import type { Found, Told } from './runs.ts'
@@ -113,7 +112,7 @@ async function serveRead(
   if (denied === null) watch(pipeline, policies, caller, place)
   const asked =
     denied === null && plan !== null
-      ? afford(pipeline, plan, { ...wish, path: pathOf(pipeline, policies, found.run, who) })
+      ? afford(pipeline, plan, { ...wish, path: pathOf(pipeline, policies, found, who) })
       : null
   const afforded = asked !== null && 'then' in asked ? await asked : asked
   const unaffordable = denied ?? (afforded !== null && 'code' in afforded ? afforded : null)
@@ -151,8 +150,8 @@ async function serveRead(
 }
 
 /** Which caps it stands under. */
-const pathOf = (pipeline: Pipeline, policies: Policies, run: Run, { agent }: Identity): CallPath => ({
-  runs: cappedRuns(pipeline, policies, run),
+const pathOf = (pipeline: Pipeline, policies: Policies, found: Found, { agent }: Identity): CallPath => ({
+  runs: cappedRuns(pipeline, policies, found),
   agent,
   above: policies.above(agent),
 })

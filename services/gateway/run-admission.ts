@@ -8,6 +8,7 @@ import type { Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
 import type { Run } from './run.ts'
 import { workOfRun } from './run-facts.ts'
+import type { Found } from './runs.ts'
 
 /** What a call stands under, apart from money: it may be stopped there, and its run has limits. */
 export type Path = {
@@ -83,9 +84,15 @@ function tellExpired(pipeline: Pipeline, { runId }: Breach): void {
 
 /**
  * What the run and those above it may spend: their own budgets, else the policy's for runs. To be asked when a call is to
- * be paid for: from then on none of them is new.
+ * be paid for: from then on none of them is new. A parent that was only guessed is not charged: nobody said that the run
+ * may spend its money.
  */
-export function cappedRuns(pipeline: Pipeline, policies: Policies, run: Run): readonly Capped[] {
+export function cappedRuns(
+  pipeline: Pipeline,
+  policies: Policies,
+  { run, source }: Pick<Found, 'run' | 'source'>,
+): readonly Capped[] {
+  const isGuess = (run.about?.run_source ?? source) === 'inferred'
   const caps: Capped[] = []
   const add = (one: Run, scope: string): void => {
     const budgets = one.limits.budgets ?? policies.runs.budgets
@@ -94,7 +101,7 @@ export function cappedRuns(pipeline: Pipeline, policies: Policies, run: Run): re
     one.isNew = false
   }
   add(run, run.scopes[0] ?? '')
-  if (run.ancestors.length > 0)
+  if (run.ancestors.length > 0 && !isGuess)
     for (const upper of pipeline.runs.above(run).toReversed()) add(upper, upper.scopes[0] ?? '')
   return caps
 }

@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { pino } from 'pino'
 import { stringify } from 'yaml'
+import { decode, type Event } from '../../schemas/events.ts'
 import { topics } from '../../schemas/topics.ts'
 import { startEnforcer } from '../../services/enforcer/enforcer.ts'
 import { openSnapshots } from '../../services/enforcer/snapshots.ts'
@@ -122,3 +123,21 @@ export async function startFleet(
 
 /** The code of a refusal, in whatever shape. */
 export const codeOf = (text: string): string | undefined => /"code":\s*"(\w+)"/.exec(text)?.[1]
+
+/** All that was said so far. */
+export async function eventsOf(log: EventLog): Promise<readonly Event[]> {
+  const events: Event[] = []
+  const follower = log.follow(topics.events.name, {
+    from: 'earliest',
+    onBatch: ({ records }) => {
+      for (const record of records) {
+        const read = decode(record)
+        if ('unreadable' in read) throw new Error(read.unreadable)
+        events.push(read.event)
+      }
+    },
+  })
+  await follower.caughtUp
+  await follower.close()
+  return events
+}

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { send } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
 import { startUpstream } from '../support/upstream.ts'
-import { codeOf, startFleet } from './fleet.ts'
+import { codeOf, eventsOf, startFleet } from './fleet.ts'
 
 test('a run is opened with its terms, told of, and belongs to whoever opened it', async t => {
   const fleet = await startFleet(t)
@@ -148,4 +148,26 @@ test('an admin stops a run that only another gateway can know', async t => {
   assert.equal(killed.status, 200)
   assert.partialDeepStrictEqual(killed.json, { scope: `run:${elsewhere}`, stop: { type: 'kill', actor: 'admin' } })
   assert.equal(codeOf((await fleet.call(elsewhere)).text), 'run_killed')
+})
+
+test('a parent that was only guessed is not charged', async t => {
+  const fleet = await startFleet(t)
+  const { json } = await fleet.ask('/v1/runs', { key: fleet.key, body: { budgets: [{ limitUsd: 1 }] } })
+  const task = 'Summarise the quarterly numbers of the "north" region in three lines.'
+  const tool = { type: 'function', function: { name: 'delegate', parameters: { type: 'object' } } }
+  const content = `Please [[tool=delegate args=${JSON.stringify({ task })}]]`
+  const body = { model: 'simulator', max_tokens: 50, messages: [{ role: 'user', content }], tools: [tool] }
+  const asked = await fleet.call(String(json['id']), { body })
+  assert.equal(asked.status, 200, asked.text)
+  const child = { model: 'simulator', max_tokens: 50, messages: [{ role: 'user', content: task }] }
+  const answer = await fleet.call(null, { body: child })
+  assert.equal(answer.status, 200, answer.text)
+  const events = await eventsOf(fleet.log)
+  const started = events.find(event => event.run_id === answer.headers['x-sluice-run-id'])
+  assert.equal(started?.run_source, 'inferred')
+  assert.equal(started?.parent_run_id, json['id'])
+  assert.deepEqual(
+    events.flatMap(event => (event.type === 'admission.granted' ? [event.data?.nodes ?? []] : [])),
+    [[`run:${json['id']}/life`], []],
+  )
 })

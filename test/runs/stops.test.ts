@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decode, type Event } from '../../schemas/events.ts'
-import { topics } from '../../schemas/topics.ts'
-import type { EventLog } from '../../services/io/log/port.ts'
 import { sse } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
 import { startUpstream } from '../support/upstream.ts'
 import { neverAnswers } from '../support/upstream-replies.ts'
-import { codeOf, startFleet } from './fleet.ts'
+import { codeOf, eventsOf, startFleet } from './fleet.ts'
 
 const chunk = (text: string) =>
   `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', model: 'made-up-1', choices: [{ index: 0, delta: { content: text }, finish_reason: null }] })}\n\n`
@@ -18,23 +15,6 @@ const begun = (bytes: string) => [
   { finally: 'hang' as const },
 ]
 const prices = { 'made-up*': { input: 1, output: 2 } }
-
-async function eventsOf(log: EventLog): Promise<readonly Event[]> {
-  const events: Event[] = []
-  const follower = log.follow(topics.events.name, {
-    from: 'earliest',
-    onBatch: ({ records }) => {
-      for (const record of records) {
-        const read = decode(record)
-        assert.ok('event' in read, 'unreadable' in read ? read.unreadable : '')
-        events.push(read.event)
-      }
-    },
-  })
-  await follower.caughtUp
-  await follower.close()
-  return events
-}
 
 test('a killed run and what it spawned end at once, on every gateway; others go on', async t => {
   const up = await startUpstream()
