@@ -1,19 +1,9 @@
 import type { MoneyDecision } from '../../schemas/control.ts'
-import type { LeaseRequested, LedgerMessage, Life } from '../../schemas/ledger.ts'
-import {
-  apply,
-  type Books,
-  foldControl,
-  foldLedger,
-  headroom,
-  lifeKey,
-  type NodeBook,
-  nodeOf,
-  openBooks,
-} from './books.ts'
-import { type BudgetNode, birthrightOf } from './budget.ts'
-import { grantOf } from './grant.ts'
+import type { LedgerMessage } from '../../schemas/ledger.ts'
+import { apply, foldControl, foldLedger } from './booking.ts'
+import { type Books, lifeKey, nodeOf, openBooks } from './books.ts'
 import { type Place, type Position, reaches } from './position.ts'
+import { type NodeTerms, type Queue, type Say, serve } from './serving.ts'
 
 /**
  * The owner of a ledger partition: the one that hands money out. It decides nothing before its marker stands on control
@@ -22,7 +12,7 @@ import { type Place, type Position, reaches } from './position.ts'
  *
  * Where a batch may or may not have been written, throw this owner away and take over with a new one.
  */
-export type Owner = {
+export type Owner = Queue & {
   readonly name: string
   readonly books: Books
   readonly settings: OwnerSettings
@@ -34,8 +24,6 @@ export type Owner = {
   /** What the own clock saw. No state: a new owner begins it anew. */
   readonly heardAt: Map<string, number>
   readonly silentSince: Map<string, Position>
-  readonly askedAt: Map<string, { readonly ask: number; readonly at: number }>
-  readonly recalledAt: Map<string, number>
 }
 
 export type OwnerSettings = {
@@ -48,18 +36,8 @@ export type OwnerSettings = {
 
 export type Clock = { readonly monotonicMs: number; readonly wallMs: number }
 
-const limits = {
-  /** Leases for a window are granted so long before it opens … */
-  aheadMs: 30_000,
-  /** … and after it closed, to calls that were admitted a moment before. */
-  lateMs: 5_000,
-  /** Gateways give up a waiting call after 2 s; an ask that is older is nobody's. */
-  waitMs: 3_000,
-  /** Often enough within those 2 s, seldom enough not to be a storm. */
-  recallEveryMs: 200,
-  /** Records of one batch: one write of a log, some hundred kilobytes. */
-  batch: 1_000,
-}
+/** Records of one batch: one write of a log, some hundred kilobytes. */
+const batchMost = 1_000
 
 export const openOwner = (
   name: string,
@@ -122,8 +100,6 @@ export type World = Clock & {
   readonly nodeAt: (node: string) => NodeTerms | null
 }
 
-export type NodeTerms = Pick<BudgetNode, 'limitNanoUsd' | 'opensAt' | 'closesAt' | 'alertAt'>
-
 /** Whether an epoch has been silent for so long that `decide` needs the end of the ledger; it is dear to ask for. */
 export const someAreSilent = ({ books, heardAt, settings }: Owner, monotonicMs: number): boolean =>
   [...books.lives].some(([key, life]) => life.ended === 'no' && isSilent(heardAt.get(key), settings, monotonicMs))
@@ -145,15 +121,10 @@ export function decide(owner: Owner, world: World): readonly MoneyDecision[] {
   acknowledge(owner, say)
   expire(owner, world, say)
   for (const node of [...books.dirty]) {
-    if (batch.length >= limits.batch) break
+    if (batch.length >= batchMost) break
     books.dirty.delete(node)
     const book = nodeOf(books, node)
-    const terms = world.nodeAt(node) ?? termsIn(book)
-    if (terms !== null) {
-      opened(book, terms, say)
-      alert(book, terms, say)
-      serve(owner, book, world, say)
-    }
+    serve(owner, book, world.nodeAt(node), world, say)
     // Not served yet: it is looked at again in the next round.
     if (book.asks.size > 0) books.dirty.add(node)
     else books.dirty.delete(node)
@@ -161,11 +132,6 @@ export function decide(owner: Owner, world: World): readonly MoneyDecision[] {
   owner.unread = batch.length
   return batch
 }
-
-type Part<Record> = Record extends MoneyDecision
-  ? Omit<Record, 'partition' | 'owner' | 'owner_epoch' | 'ledger_offsets'>
-  : never
-type Say = (record: Part<MoneyDecision>) => void
 
 const said = ({ name, epoch, books }: Owner) => ({
   partition: books.partition,
@@ -206,100 +172,3 @@ function expire(owner: Owner, { monotonicMs, ledgerEnd }: World, say: Say): void
     say({ type: 'gateway.expired', gateway: life.gateway, epoch: life.epoch, keeps_lease: settings.keepsLease })
   }
 }
-
-/** Books what the policy says of a node and what its first gateway has by birth, before anything is granted there. */
-function opened(book: NodeBook, terms: NodeTerms, say: Say): void {
-  const { node, limit } = book
-  if (limit?.nanoUsd !== terms.limitNanoUsd || limit.closesAt !== terms.closesAt) {
-    const window = { opens_at: terms.opensAt, closes_at: terms.closesAt }
-    say({
-      type: 'window.opened',
-      node,
-      version: (limit?.version ?? -1) + 1,
-      limit_nano_usd: terms.limitNanoUsd,
-      ...window,
-    })
-    // Leases that were granted under a higher cap are called back.
-    if (headroom(book) < 0) say({ type: 'lease.recalled', node })
-  }
-  if (book.mintedBy !== null) {
-    const right = Math.max(book.birthright, limit === null ? birthrightOf(terms.limitNanoUsd) : 0)
-    const lease = book.leases.get(lifeKey(book.mintedBy))
-    if (right > 0 && (lease === undefined || lease.granted < right))
-      say({
-        type: 'lease.granted',
-        node,
-        ...lifeOnly(book.mintedBy),
-        granted_nano_usd: right,
-        ask: lease?.answered ?? 0,
-      })
-  }
-  if (book.exhausted !== null && book.spent + book.presumed + book.exhausted <= (book.limit?.nanoUsd ?? 0))
-    say({ type: 'budget.balance', ...standingOf(book) })
-}
-
-function termsIn({ cap }: NodeBook): NodeTerms | null {
-  if (cap === null) return null
-  const { limit_nano_usd: limitNanoUsd, opens_at: opensAt, closes_at: closesAt, alert_at: alertAt } = cap
-  return { limitNanoUsd, opensAt, closesAt, ...(alertAt === undefined ? {} : { alertAt }) }
-}
-
-/** On crossing, once in a window: what is told stands on control, so a later owner knows. */
-function alert(book: NodeBook, { limitNanoUsd, alertAt = [] }: NodeTerms, say: Say): void {
-  for (const threshold of alertAt)
-    if (book.spent >= threshold * limitNanoUsd && !book.alerted.has(threshold))
-      say({ type: 'budget.threshold', ...standingOf(book), threshold })
-}
-
-/** Answers asks in the order of asking. The first that has to wait keeps those behind it waiting. */
-function serve(owner: Owner, book: NodeBook, { monotonicMs, wallMs }: World, say: Say): void {
-  const { limit, node } = book
-  if (limit === null || wallMs < limit.opensAt - limits.aheadMs) return
-  const isOver = limit.closesAt !== null && wallMs >= limit.closesAt + limits.lateMs
-  const gateways = [...book.leases.values()].filter(lease => lease.life.ended === 'no' && !lease.final).length
-  let waiting = false
-  for (const [key, ask] of [...book.asks]) {
-    const lease = book.leases.get(key)
-    const place = `${key} ${node}`
-    const arrived = owner.askedAt.get(place) ?? { ask: ask.ask, at: monotonicMs }
-    owner.askedAt.set(place, arrived)
-    if (
-      lease === undefined ||
-      lease.life.ended !== 'no' ||
-      lease.final ||
-      isOver ||
-      monotonicMs - arrived.at > limits.waitMs
-    ) {
-      book.asks.delete(key)
-      owner.askedAt.delete(place)
-      continue
-    }
-    const needs = Math.max(0, ask.needs_nano_usd - lease.granted)
-    const wants = Math.max(0, ask.wants_nano_usd - lease.granted)
-    if (needs > 0 && book.spent + book.presumed + ask.asked_nano_usd > limit.nanoUsd) {
-      const answered = { ask: ask.ask, asked_nano_usd: ask.asked_nano_usd, resets_at: limit.closesAt }
-      say({ type: 'budget.exhausted', ...standingOf(book), ...lifeOnly(ask), ...answered })
-      continue
-    }
-    if (waiting) continue
-    const amount = grantOf(needs, wants, { headroom: headroom(book), gateways })
-    if (amount > 0)
-      say({ type: 'lease.granted', node, ...lifeOnly(ask), granted_nano_usd: lease.granted + amount, ask: ask.ask })
-    // An ask ahead that finds nothing, or that a grant on its way has met already, is dropped: who needs more asks again.
-    else if (needs === 0) book.asks.delete(key)
-    else waiting = true
-  }
-  if (waiting && monotonicMs - (owner.recalledAt.get(node) ?? -limits.recallEveryMs) >= limits.recallEveryMs) {
-    owner.recalledAt.set(node, monotonicMs)
-    say({ type: 'lease.recalled', node })
-  }
-}
-
-const standingOf = ({ node, limit, spent, presumed }: NodeBook) => ({
-  node,
-  limit_nano_usd: limit?.nanoUsd ?? 0,
-  spent_nano_usd: spent,
-  presumed_nano_usd: presumed,
-})
-
-const lifeOnly = ({ gateway, epoch }: Life | LeaseRequested): Life => ({ gateway, epoch })

@@ -7,7 +7,6 @@ import { type KeptBooks, keepBooks } from '../core/books-kept.ts'
 import { scopeOfNode } from '../core/caps.ts'
 import {
   decide,
-  type NodeTerms,
   type Owner,
   type OwnerSettings,
   openOwner,
@@ -17,6 +16,7 @@ import {
   takeOver,
 } from '../core/ledger.ts'
 import type { Position } from '../core/position.ts'
+import type { NodeTerms } from '../core/serving.ts'
 import { Fault } from '../io/fault.ts'
 import type { Batch, EventLog } from '../io/log/port.ts'
 import type { Alerts } from './alerts.ts'

@@ -1,6 +1,7 @@
 import { decodeDecision, decodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
-import { type Books, foldControl, foldLedger, openBooks } from '../core/books.ts'
+import { foldControl, foldLedger } from '../core/booking.ts'
+import { type Books, openBooks } from '../core/books.ts'
 import { Fault } from '../io/fault.ts'
 import type { EventLog } from '../io/log/port.ts'
 import { isAnew } from '../io/log/view.ts'

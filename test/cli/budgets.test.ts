@@ -5,7 +5,8 @@ import { policy } from '../../schemas/policy.ts'
 import { bar } from '../../services/cli/bar.ts'
 import { lineOf } from '../../services/cli/tail-line.ts'
 import { balancesOf } from '../../services/core/balances.ts'
-import { foldControl, foldLedger, openBooks } from '../../services/core/books.ts'
+import { foldControl, foldLedger } from '../../services/core/booking.ts'
+import { openBooks } from '../../services/core/books.ts'
 
 const noon = Date.UTC(2026, 10, 21, 12)
 const a = { gateway: 'gateway-a', epoch: 1 }

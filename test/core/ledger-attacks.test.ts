@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { foldControl, foldLedger, headroom, openBooks } from '../../services/core/books.ts'
+import { foldControl, foldLedger } from '../../services/core/booking.ts'
+import { headroom, openBooks } from '../../services/core/books.ts'
 import { mayStillSpend } from '../../services/core/lease.ts'
 import { balance, lastWords } from '../../services/core/purse.ts'
 import {

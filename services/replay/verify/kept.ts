@@ -1,6 +1,7 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
-import { type Books, foldControl, foldLedger, type NodeBook, openBooks } from '../../core/books.ts'
+import { foldControl, foldLedger } from '../../core/booking.ts'
+import { type Books, type NodeBook, openBooks } from '../../core/books.ts'
 import { booksFrom, type KeptBooks } from '../../core/books-kept.ts'
 import type { Place } from '../../core/position.ts'
 import { type Check, differ } from './check.ts'

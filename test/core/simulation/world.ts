@@ -1,6 +1,7 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
-import { type Books, foldControl, foldLedger, openBooks } from '../../../services/core/books.ts'
+import { foldControl, foldLedger } from '../../../services/core/booking.ts'
+import { type Books, openBooks } from '../../../services/core/books.ts'
 import type { Position } from '../../../services/core/position.ts'
 import type { Toll } from '../../../services/core/purse.ts'
 
