@@ -32,7 +32,8 @@ test(`gateways and enforcer killed under load: no cap is passed, and what was le
   const ready = () => until('the gateways', async () => (await fetch(`${url}/ready`)).ok, 20_000)
 
   const crash = async (agent: Agent) => {
-    const load = steady(url, agent, wish, 12)
+    // Slow enough for several to be under way in each gateway whenever it dies.
+    const load = steady(url, agent, () => ({ ...wish(), waitMs: chance.between(300, 1_000) }), 12)
     const chaos = startChaos({
       chance,
       pauseMs: [400, 1_500],
