@@ -13,6 +13,8 @@ import { type Check, differ, leave } from './check.ts'
 export type Calls = {
   /** The next event, in its partition's order. */
   readonly take: (event: Event) => void
+  /** Whether the ledger counts what was not read in the events: two logs of one gateway may come by two ways. */
+  readonly isBehind: (books: readonly Books[]) => boolean
   readonly compare: (books: readonly Books[], terms: Terms) => void
 }
 
@@ -104,6 +106,15 @@ export function openCalls(
         else if (!ordered && costNanoUsd > 0) early.set(requestId, { costNanoUsd, by, time: event.time })
       }
     },
+
+    isBehind: books =>
+      books.some(({ nodes }) =>
+        [...nodes.values()].some(book =>
+          [...new Set([...book.leases.values()].map(({ life }) => life.gateway))].some(
+            gateway => saidBy(book, gateway).spent > (spent.get(`${gateway} ${book.node}`)?.nanoUsd ?? 0),
+          ),
+        ),
+      ),
 
     compare(books, { since }) {
       for (const call of open.values())

@@ -1,3 +1,5 @@
+import { header, parseEventId } from '../../../schemas/envelope.ts'
+import { type Heard, hear } from '../../core/sequence.ts'
 import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
 
 /** A part of a partition: from the first offset that can still be read, up to the cut. */
@@ -68,6 +70,33 @@ export async function* recordsOf(
     over = true
     for (const { taken } of given) taken()
     await follower.close()
+  }
+}
+
+/**
+ * Of the next records of a partition those that say something for the first time: after a crash a forwarder sends again
+ * what it may have sent, and each reader drops it by its number, as the sink does.
+ */
+export type Hearing = (at: Partition, records: readonly LogRecord[]) => readonly LogRecord[]
+
+export function openHearing(): Hearing {
+  const heard = new Map<string, Heard>()
+  return ({ topic, partition }, records) => {
+    const name = `${topic}/${partition}`
+    // An empty value is how a compacted topic forgets a key.
+    const told = records.filter(({ value }) => value.length > 0)
+    const hearing = hear(heard.get(name) ?? new Map(), told.map(tellingOf))
+    heard.set(name, hearing.heard)
+    return told.filter((_, i) => hearing.fresh[i])
+  }
+}
+
+const tellingOf = ({ headers }: LogRecord) => {
+  const origin = parseEventId(headers[header.id] ?? '')
+  const previous = Number(headers[header.previous] ?? Number.NaN)
+  return {
+    origin: origin === null || origin.epoch < 0 || origin.sequence < 0 ? null : origin,
+    previous: Number.isSafeInteger(previous) ? previous : null,
   }
 }
 

@@ -1,5 +1,4 @@
-import { header, parseEventId } from '../../../schemas/envelope.ts'
-import { type Heard, hear } from '../../core/sequence.ts'
+import { header } from '../../../schemas/envelope.ts'
 import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
 import { type Check, differ, leave, placeOf } from './check.ts'
 import { type Cells, cellsOf, cellsSql, differenceOf, halvesOf, halvesSql, hashedSql } from './columns.ts'
@@ -15,8 +14,8 @@ export type Ask = <Row>(query: string) => Promise<readonly Row[]>
  * laid side by side.
  */
 export type Rows = {
-  /** The next records of a span, in their order. */
-  readonly take: (span: Span, records: readonly LogRecord[]) => void
+  /** The next records of a span, in their order, and those of them that tell something new. */
+  readonly take: (span: Span, records: readonly LogRecord[], fresh: readonly LogRecord[]) => void
   /** Offsets at which no record was read. */
   readonly holes: (span: Span) => readonly Hole[]
   /** Up to the spans' ends, which may be nearer than what was taken: as far as rows are stored. */
@@ -33,8 +32,7 @@ export type Hole = { readonly from: number; readonly to: number }
 type Block = { n: number; a: number; b: number }
 type Side = {
   readonly blocks: Map<number, Block>
-  heard: Heard
-  /** Records that tell again what was told before: the table does not have them. */
+  /** Records that tell nothing new: the table does not have them. */
   readonly again: Set<number>
   readonly holes: Hole[]
   next: number | null
@@ -45,7 +43,7 @@ export function openRows(check: Check, since: number): Rows {
   const sides = new Map<string, Side>()
   const sideOf = (at: Partition): Side => {
     const key = nameOf(at)
-    const side = sides.get(key) ?? { blocks: new Map(), heard: new Map(), again: new Set(), holes: [], next: null }
+    const side = sides.get(key) ?? { blocks: new Map(), again: new Set(), holes: [], next: null }
     sides.set(key, side)
     return side
   }
@@ -58,21 +56,18 @@ export function openRows(check: Check, since: number): Rows {
       const rest = next ?? span.from
       return rest < span.to ? [...holes, { from: rest, to: span.to }] : holes
     },
-    take(span, records) {
+    take(span, records, fresh) {
       const side = sideOf(span)
       for (const { offset } of records) {
         const next = side.next ?? span.from
         if (offset > next) side.holes.push({ from: next, to: offset })
         side.next = offset + 1
       }
-      const told = records.filter(({ value }) => value.length > 0)
-      const hearing = hear(side.heard, told.map(tellingOf))
-      side.heard = hearing.heard
-      for (const [i, record] of told.entries()) {
-        if (hearing.fresh[i] !== true) {
-          side.again.add(record.offset)
-          continue
-        }
+      if (fresh.length < records.length) {
+        const told = new Set(fresh)
+        for (const record of records) if (!told.has(record)) side.again.add(record.offset)
+      }
+      for (const record of fresh) {
         if (timeOf(record) < since) continue
         const [a, b] = halvesOf(cellsOf(record) ?? [])
         const number = blockAt(record.offset)
@@ -129,7 +124,7 @@ export function openRows(check: Check, since: number): Rows {
     for await (const records of recordsOf(log, span))
       for (const record of records) {
         const { offset } = record
-        if (side.again.has(offset) || record.value.length === 0 || timeOf(record) < since) continue
+        if (side.again.has(offset) || timeOf(record) < since) continue
         const where = `${placeOf(span, offset)} (${record.headers[header.id] ?? 'no id'})`
         const stored = rows.get(offset) ?? []
         rows.delete(offset)
@@ -165,15 +160,6 @@ type Row = { readonly offset: number; readonly type: string; readonly cells: Cel
 function cellsDiffer(logged: Cells | null, { type, cells }: Row): string | null {
   if (type === 'record.unreadable') return null
   return logged === null ? 'a row, but the record cannot be read' : differenceOf(logged, cells)
-}
-
-const tellingOf = ({ headers }: LogRecord) => {
-  const origin = parseEventId(headers[header.id] ?? '')
-  const previous = Number(headers[header.previous] ?? Number.NaN)
-  return {
-    origin: origin === null || origin.epoch < 0 || origin.sequence < 0 ? null : origin,
-    previous: Number.isSafeInteger(previous) ? previous : null,
-  }
 }
 
 const timeOf = ({ headers }: LogRecord): number => {

@@ -7,7 +7,7 @@ import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
 import { openCalls } from './calls.ts'
 import { type Check, differ, leave, openCheck } from './check.ts'
 import { openLedger } from './ledger.ts'
-import { openCursor, recordsOf, type Span, spansOf } from './reading.ts'
+import { type Hearing, openCursor, openHearing, recordsOf, type Span, spansOf } from './reading.ts'
 import { type Ask, keptSince, openRows, type Rows } from './rows.ts'
 import { openSignals } from './signals.ts'
 import { compareViews } from './views.ts'
@@ -41,6 +41,8 @@ const limits = {
   settleMs: 1_000,
   /** A sink stores within a second; one that was killed is back within ten. */
   sinkMs: 30_000,
+  /** A forwarder ships within milliseconds; that of a gateway that was killed, when it is back. */
+  shippedMs: 15_000,
   lookMs: 100,
   /** An enforcer decides within milliseconds; one that was killed is back within ten seconds. */
   decideMs: 15_000,
@@ -76,7 +78,8 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
     ordered: written.length <= 1,
     heardUntil: gateway => folded.heardUntil(gateway) ?? cutAt,
   })
-  const counted = count(checks.log, rows)
+  const hearing = openHearing()
+  const counted = count(checks.log, rows, hearing)
 
   const cursors = new Map(ledger.map(span => [span.partition, { cursor: openCursor(log, span), to: span.to }]))
   const folded = openLedger({
@@ -105,9 +108,8 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
   let begins = folded.begins()
   for (const span of written) {
     let first = true
-    for await (const records of recordsOf(log, span)) {
-      counted(span, records)
-      for (const record of records) {
+    for await (const records of recordsOf(log, span))
+      for (const record of counted(span, records)) {
         const event = eventIn(record)
         if (event === null) continue
         if (first && span.from > 0) begins = Math.max(begins, event.time)
@@ -115,10 +117,17 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
         calls.take(event)
         signals.happened(event, span.partition)
       }
-    }
   }
   for (const span of alerts) for await (const records of recordsOf(log, span)) counted(span, records)
 
+  if (live)
+    await readOn(
+      log,
+      written,
+      hearing,
+      event => calls.take(event),
+      () => calls.isBehind(folded.books),
+    )
   calls.compare(folded.books, { since: begins })
   signals.compare({
     settledBefore: live ? cutAt - limits.decideMs : cutAt - (limits.decideMs >> 1),
@@ -154,11 +163,36 @@ const holeIn = ({ topic, partition }: Partition, from: number, to: number): stri
   `${topic}/${partition}@${from}${to - from > 1 ? `–${to - 1}` : ''}`
 
 const count =
-  (check: Check, rows: Rows) =>
-  (span: Span, records: readonly LogRecord[]): void => {
+  (check: Check, rows: Rows, hearing: Hearing) =>
+  (span: Span, records: readonly LogRecord[]): readonly LogRecord[] => {
     check.compared += records.length
-    rows.take(span, records)
+    const fresh = hearing(span, records)
+    rows.take(span, records, fresh)
+    return fresh
   }
+
+/** Goes on reading the events behind the cut as long as more of them are needed, for a while. */
+async function readOn(
+  log: EventLog,
+  spans: readonly Span[],
+  hearing: Hearing,
+  take: (event: Event) => void,
+  isNeeded: () => boolean,
+): Promise<void> {
+  const deadline = performance.now() + limits.shippedMs
+  let ends = new Map(spans.map(({ partition, to }) => [partition, to]))
+  while (isNeeded() && performance.now() < deadline) {
+    await sleep(limits.lookMs)
+    const more = await spansOf(log, topics.events.name)
+    for (const span of more)
+      for await (const records of recordsOf(log, { ...span, from: ends.get(span.partition) ?? span.from }))
+        for (const record of hearing(span, records)) {
+          const event = eventIn(record)
+          if (event !== null) take(event)
+        }
+    ends = new Map(more.map(({ partition, to }) => [partition, to]))
+  }
+}
 
 /** Waits until the sink has come as far as the cut; else how far it has come, and what is missing. */
 async function reached({ log, sinkGroup }: VerifyOptions, spans: readonly Span[]) {
