@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { continued, type Fact } from '../../schemas/events.ts'
 import { told } from '../core/lineage.ts'
 import { Fault } from '../io/fault.ts'
-import { type Afforded, afford } from './afford.ts'
+import { admission, admit } from './admit.ts'
 import { type Call, fileCall } from './call.ts'
 import { type Caller, HttpCaller } from './caller.ts'
 import { conclude } from './conclude.ts'
@@ -11,16 +11,13 @@ import type { Identity } from './identity.ts'
 import { scopeOf } from './memory.ts'
 import { outgoing, ownHeaders } from './outgoing.ts'
 import type { Pipeline } from './parts.ts'
-import type { Plan, Policies } from './policies.ts'
 import type { Ask, Protocol, Refusal } from './protocols/protocol.ts'
 import { historyIn } from './protocols/turns.ts'
 import { readJson } from './read.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer, refuse } from './refuse.ts'
-import { cappedRuns, runRefusal, watch } from './run-admission.ts'
 import { startsDue } from './run-facts.ts'
 import type { Found, Told } from './runs.ts'
-import type { CallPath } from './tolls.ts'
 import { returnedFacts } from './tools.ts'
 
 /** identity ─► policy ─► admit ─► route ─► upstream ─► meter ─► record. Every exit passes the recorder. */
@@ -99,43 +96,24 @@ async function serveRead(
   const found = pipeline.runs.of(lineage)
   // Before anything is decided: what the request brings back may be why it is refused.
   for (const fact of resultsIn(pipeline, lineage, found, ask)) pipeline.recorder.tell(fact, found.run.rootId)
-  const plan = planOf(pipeline, policies, door, ask, who)
-  const wish = {
-    requestId: context.requestId,
-    operation: ask.operation ?? route.operation,
-    ask,
-    body,
-  }
   const team = policies.teamOf(who.agent)
-  const place = { run: found.run, agent: who.agent, team, model: ask.model }
-  const denied = runRefusal(pipeline, policies, place) ?? policyRefusal(policies, plan, ask, who, protocol)
-  if (denied === null) watch(pipeline, policies, caller, place)
-  const asked =
-    denied === null && plan !== null
-      ? afford(pipeline, plan, { ...wish, path: pathOf(pipeline, policies, found, who) })
-      : null
-  const afforded = asked !== null && 'then' in asked ? await asked : asked
-  const unaffordable = denied ?? (afforded !== null && 'code' in afforded ? afforded : null)
-  // While it waited for money, others of its run may have made the last steps, or it was stopped.
-  const overtaken = asked === null || unaffordable !== null ? null : runRefusal(pipeline, policies, place)
-  if (overtaken !== null) pipeline.money.till.settle(context.requestId, 0, null)
-  const refusal = unaffordable ?? overtaken
+  const { requestId } = context
+  const decided = await admit(pipeline, policies, caller, { requestId, door, ask, body, who, team, found })
   const call = fileCall(door, ask, body, who, headers, lineage, found, {
     ...context,
     // A refused request is no step: steps are what the run did.
-    step: refusal === null ? ++found.run.steps : null,
+    step: decided.refusal === null ? ++found.run.steps : null,
     team,
     policyVersion: policies.version,
   })
-  if (refusal !== null || plan === null)
-    return no(refusal ?? refusals.unknownModel('', protocol.name), protocol, { who, door, call })
-  const paid = afforded !== null && 'hold' in afforded ? afforded : null
+  if (decided.refusal !== null) return no(decided.refusal, protocol, { who, door, call })
+  const { plan, paid } = decided
 
   for (const start of startsDue(pipeline.runs, found.run, call.work, policies.runs.budgets))
     pipeline.recorder.tell(start, call.base.root_run_id)
-  const recorded = pipeline.recorder.try(admission(call, paid), call.base.root_run_id)
+  const admitted = await pipeline.recorder.try(admission(call, paid), call.base.root_run_id)
+  // The hold went to its own log at the same time.
   const written = paid?.written ?? null
-  const admitted = await recorded
   if (admitted instanceof Fault || (written !== null && !(await written)))
     return neverMade(pipeline, caller, call, admitted)
 
@@ -147,33 +125,6 @@ async function serveRead(
     caller,
   )
   conclude(pipeline, caller, call, admitted.offset, forwarded)
-}
-
-/** Which caps it stands under. */
-const pathOf = (pipeline: Pipeline, policies: Policies, found: Found, { agent }: Identity): CallPath => ({
-  runs: cappedRuns(pipeline, policies, found),
-  agent,
-  above: policies.above(agent),
-})
-
-/** A pinned provider, whoever holds the background answer that is asked for, or the route for the model. */
-function planOf(pipeline: Pipeline, policies: Policies, door: Door, ask: Ask, who: Identity): Plan | null {
-  if (door.pinned !== null) return policies.pinned(door.pinned)
-  const holder = pipeline.queued.providerOf(who.agent, door.matched.params['id'] ?? '')
-  const provider = holder === null ? undefined : policies.provider(holder)
-  return provider === undefined ? policies.plan(door.protocol.name, ask.model) : policies.pinned(provider)
-}
-
-function policyRefusal(
-  policies: Policies,
-  plan: Plan | null,
-  ask: Ask,
-  who: Identity,
-  protocol: Protocol,
-): Refusal | null {
-  if (ask.model !== null && !policies.mayUse(who.agent, ask.model))
-    return refusals.modelNotAllowed(who.agent, ask.model)
-  return plan === null ? refusals.unknownModel(ask.model ?? '', protocol.name) : null
 }
 
 /**
@@ -199,23 +150,6 @@ function resultsIn(pipeline: Pipeline, { history }: Told, { run, tie }: Found, a
   const from = behind <= history.length ? behind : 0
   return returnedFacts(run.calls, history, from, Date.now(), pipeline.payloads)
 }
-
-const admission = ({ opening, body, ask }: Call, paid: Afforded | null) =>
-  paid === null
-    ? continued('admission.granted', opening, {
-        bound_input_tokens: body.length + 2_048,
-        bound_output_tokens: ask.maxTokens === null ? undefined : ask.maxTokens * ask.choices,
-      })
-    : continued('admission.granted', opening, {
-        bound_input_tokens: paid.hold.inputTokens,
-        bound_output_tokens: paid.hold.outputTokens,
-        bound_nano_usd: paid.hold.costNanoUsd ?? undefined,
-        data: {
-          nodes: paid.hold.tolls.map(toll => toll.node),
-          epoch: paid.epoch,
-          limited_to: paid.hold.limit ?? undefined,
-        },
-      })
 
 /** Admitted, but not to be proved after a crash: so its provider is not called. */
 function neverMade(
