@@ -46,7 +46,8 @@ export async function takeOver(log: EventLog, at: Partition, memory: Memory, sin
 
   function fold(event: Event, offset: number): void {
     const requestId = event.request_id ?? ''
-    if (event.type === 'admission.granted') {
+    // Asking for an answer in the background ends what began it, or nothing: it has no end of its own, and costs nothing.
+    if (event.type === 'admission.granted' && event.operation !== 'retrieve') {
       open.set(requestId, event)
       if (event.data !== undefined) held.set(requestId, { ...event.data, costNanoUsd: event.bound_nano_usd ?? 0 })
     } else if (event.type === 'llm.completed') {
