@@ -112,6 +112,8 @@ describe('the books of a stack with caps', {
       damaged.found.some(line => line.includes(file)),
       damaged.found.join('\n'),
     )
+    // It was an admission: the ledger counts a call that the events no longer tell.
+    assert.match(damaged.found.join('\n'), /events ↔ ledger: org/)
     assert.match(damaged.found.join('\n'), /the log itself: sluice\.events\/0@\d+: cannot be read/)
   })
 })

@@ -88,7 +88,8 @@ export function openCalls(
       if (event.type === 'admission.granted' && by !== null) {
         admitting.set(by.producer, Math.max(admitting.get(by.producer) ?? 0, by.epoch))
         const nodes = event.data?.nodes ?? []
-        if (nodes.length === 0) return
+        // Asking for an answer in the background has no end of its own: it ends what began it.
+        if (nodes.length === 0 || event.operation === 'retrieve') return
         const { producer: gateway, epoch } = by
         const call = { id: event.id, gateway, epoch, nodes, bound: event.bound_nano_usd ?? 0, queued: false }
         open.set(requestId, call)
