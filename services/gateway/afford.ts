@@ -26,6 +26,8 @@ export function afford(
   plan: Plan,
   wish: Wish,
 ): Afforded | Refusal | Promise<Afforded | Refusal> | null {
+  // What an answer in the background comes to is held where it was begun; asking for it costs nothing.
+  if (wish.operation === 'retrieve') return null
   const at = Date.now()
   const nodes = pipeline.money.tolls.of(wish.path, at)
   if (nodes.length === 0) return null

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { startFleet } from '../runs/fleet.ts'
 import { send, startTestGateway } from '../support/gateway.ts'
 
 test('asking for an answer in the background is no call that a restart has to end', async t => {
@@ -22,4 +23,15 @@ test('asking for an answer in the background is no call that a restart has to en
   const events = await second.facts(all => all.filter(isLater).length >= 2)
   const crashed = events.filter(event => 'reason' in event && event.reason === 'gateway_crashed')
   assert.deepEqual(crashed, [])
+})
+
+test('an answer in the background can be asked for under a cap, also where what has no price is refused', async t => {
+  const fleet = await startFleet(t, { config: { org: { budgets: [{ limitUsd: 5 }] }, unpriced: 'refuse' } })
+  const body = { model: 'simulator', input: 'hello', background: true }
+  const begun = await fleet.call(null, { route: '/v1/responses', body })
+  assert.equal(begun.status, 200, begun.text)
+  const { id } = JSON.parse(begun.text)
+  const headers = { authorization: `Bearer ${fleet.key}` }
+  const answer = await send(`${fleet.urls[0]}/v1/responses/${id}`, { headers })
+  assert.equal(JSON.parse(answer.text).status, 'completed', answer.text)
 })
