@@ -1,10 +1,11 @@
 import OpenAI from 'openai'
 import { sql } from '../../test/support/books.ts'
+import { openKafka, type TestKafka, whyNoKafka } from '../../test/support/broker.ts'
 import { type Stack, startStack } from '../../test/support/stack.ts'
 import { until } from '../../test/support/until.ts'
 import { type Agent, agentOf, configOf, drain } from './agents.ts'
 import { flood, judge } from './flood.ts'
-import { type Promised, type Shown, shown, type Trial, usd } from './promise.ts'
+import { notShown, type Promised, type Shown, shown, type Trial, usd } from './promise.ts'
 import { startProvider } from './provider.ts'
 
 const capNanoUsd = 10_000_000
@@ -15,17 +16,33 @@ const usable = 0.95
 export const cap: Promised = {
   name: 'cap',
   says: 'a cap of $0.01 stops the right agent, with an error it can catch',
-  show: async trial => [...(await withGateways(1, trial)), ...(await withGateways(3, trial))],
+  show: async trial => [
+    ...(await withGateways(1, trial)),
+    ...(await withGateways(3, trial)),
+    ...(trial.kafka ? await overKafka(trial) : [notShown('over Kafka', 'npm run prove -- --kafka starts one')]),
+  ],
 }
 
-async function withGateways(gateways: number, trial: Trial): Promise<readonly Shown[]> {
+/** That of KAFKA_BROKERS, or one that is started for it. */
+async function overKafka(trial: Trial): Promise<readonly Shown[]> {
+  const why = await whyNoKafka()
+  if (why !== null) return [notShown('over Kafka', why)]
+  const kafka = await openKafka()
+  trial.after(kafka.close)
+  return withGateways(3, trial, kafka)
+}
+
+async function withGateways(gateways: number, trial: Trial, kafka?: TestKafka): Promise<readonly Shown[]> {
   const provider = await startProvider()
   trial.after(provider.close)
   const capped = agentOf('capped', { budgets: [{ limitUsd: capNanoUsd / 1e9 }] })
   const others = [1, 2, 3, 4].map(i => agentOf(`other-${i}`))
   const stack = await startStack({
     config: configOf(provider.origin, [capped, ...others]),
-    env: { SLUICE_WORKERS: String(gateways) },
+    env: {
+      SLUICE_WORKERS: String(gateways),
+      ...(kafka === undefined ? {} : { KAFKA_BROKERS: kafka.brokers.join(',') }),
+    },
   })
   trial.after(stack.close)
   const url = stack.told('Gateway')
@@ -39,7 +56,7 @@ async function withGateways(gateways: number, trial: Trial): Promise<readonly Sh
   const caught = await sdkCatches(url, capped)
   const books = await bookedAt(stack, found.billed)
   trial.note(`${gateways} gateways`, { ...found, ...books, caught, seconds })
-  const on = `${calls} calls at once, ${gateways} gateway${gateways > 1 ? 's' : ''}`
+  const on = `${calls} calls at once, ${gateways} gateway${gateways > 1 ? 's' : ''}${kafka === undefined ? '' : ', Kafka'}`
   const share = (100 * found.billed) / capNanoUsd
   return [
     shown(on, `${usd(found.billed)} billed of ${usd(capNanoUsd)}`, found.billed <= capNanoUsd),
