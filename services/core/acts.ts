@@ -2,6 +2,7 @@ import type { Alert } from '../../schemas/alert.ts'
 import type { Event } from '../../schemas/events.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
 import { isStop, type Signal, signalId } from '../../schemas/stop.ts'
+import { defined } from './defined.ts'
 import { decidedKept, type Stops } from './stops.ts'
 
 /**
@@ -140,10 +141,3 @@ const placeOf = (event: Event) =>
     agent: event.agent,
     policy_version: event.policy_version,
   })
-
-/** Without what is undefined. */
-function defined<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const out: Record<string, unknown> = {}
-  for (const name in fields) if (fields[name] !== undefined) out[name] = fields[name]
-  return out as { [K in keyof T]?: Exclude<T[K], undefined> } // built from T's own names above
-}

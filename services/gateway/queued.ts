@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import type { LlmCall, LlmQueued } from '../../schemas/llm.ts'
+import { defined } from '../core/defined.ts'
 import type { Call } from './call.ts'
 import type { Target } from './policies.ts'
-import { defined, type Settled } from './settle.ts'
+import type { Settled } from './settle.ts'
 
 /**
  * Background answers that a provider has accepted and not finished. Whoever asks for one and sees its end books it, once,

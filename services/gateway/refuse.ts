@@ -1,3 +1,4 @@
+import { defined } from '../core/defined.ts'
 import type { Call } from './call.ts'
 import type { Caller } from './caller.ts'
 import type { Door } from './door.ts'
@@ -5,7 +6,6 @@ import type { Identity } from './identity.ts'
 import { ownHeaders } from './outgoing.ts'
 import type { Pipeline } from './parts.ts'
 import type { Protocol, Refusal } from './protocols/protocol.ts'
-import { defined } from './settle.ts'
 
 export type Refused = {
   readonly requestId: string

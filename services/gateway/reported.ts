@@ -7,6 +7,7 @@ import { type Reported, type ReportResult, reported } from '../../schemas/report
 import type { ToolCalled, ToolReturned } from '../../schemas/tool.ts'
 import type { Work } from '../../schemas/work.ts'
 import { canonicalText } from '../core/canonical.ts'
+import { defined } from '../core/defined.ts'
 import { isRunId, type RunClaim, told } from '../core/lineage.ts'
 import { Fault, textOf } from '../io/fault.ts'
 import { HttpCaller } from './caller.ts'
@@ -17,7 +18,6 @@ import { openai } from './protocols/protocols.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer } from './refuse.ts'
 import type { Run } from './runs.ts'
-import { defined } from './settle.ts'
 import { type Payloads, shownArgs, shownResult } from './tools.ts'
 
 /** Items of one request. An agent that has more sends more requests. */

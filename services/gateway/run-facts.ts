@@ -2,10 +2,10 @@ import type { Budget } from '../../schemas/budget.ts'
 import type { Event, Fact } from '../../schemas/events.ts'
 import type { RunContinued, RunLimitsTold, RunStarted } from '../../schemas/run.ts'
 import { type Work, work } from '../../schemas/work.ts'
+import { defined } from '../core/defined.ts'
 import { lifeLimit, noLimits, type RunLimits } from '../core/run-limits.ts'
 import type { Birth, Run } from './run.ts'
 import type { Runs } from './runs.ts'
-import { defined } from './settle.ts'
 
 /** What is told of runs, and what is read of it again. */
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { budget } from '../../schemas/budget.ts'
 import type { Work } from '../../schemas/work.ts'
+import { defined } from '../core/defined.ts'
 import { isRunId } from '../core/lineage.ts'
 import { breachOf, type RunLimits, widens } from '../core/run-limits.ts'
 import { Fault } from '../io/fault.ts'
@@ -9,7 +10,6 @@ import { refusals } from './refusals.ts'
 import type { Run } from './run.ts'
 import { startOf } from './run-facts.ts'
 import { type Asker, type Outcome, theirs } from './run-routes.ts'
-import { defined } from './settle.ts'
 
 const count = z.number().int().positive()
 /** A run's own terms, as a request tells them. */

@@ -1,13 +1,13 @@
 import type { RunChanged } from '../../schemas/run.ts'
 import type { Signal } from '../../schemas/stop.ts'
 import { byRule, durationRule } from '../core/acts.ts'
+import { defined } from '../core/defined.ts'
 import type { Observed } from './killswitch.ts'
 import type { Metrics } from './metrics.ts'
 import type { Recorder } from './recorder.ts'
 import type { Run } from './run.ts'
 import { workOfRun } from './run-facts.ts'
 import type { Runs } from './runs.ts'
-import { defined } from './settle.ts'
 
 /** What a gateway tells of the stops that it obeys. */
 export function tellStops(told: { readonly recorder: Recorder; readonly runs: Runs; readonly metrics: Metrics }) {
