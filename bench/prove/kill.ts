@@ -43,8 +43,8 @@ export const kill: Promised = {
       shown(
         `${latency.length} streams in flight: from the kill’s answer to the last byte, p50 / p99`,
         `${ms(percentile(latency, 0.5))} / ${ms(p99)} (goal ${ms(goalMs)}; bystanders’ chunks ${ms(percentile(noise, 0.99))} late)`,
-        // A machine that delays everybody by more than the goal cannot show it.
-        p99 <= Math.max(goalMs, percentile(noise, 0.99)),
+        // Where others keep this machine busy, every byte is late by as much as the bystanders' are.
+        p99 <= goalMs + percentile(noise, 0.99),
       ),
       shown(
         '  … from the sending of the kill, p50 / p99',
