@@ -17,7 +17,8 @@ test(`caps over Kafka (seed ${seed})`, async t => {
   await t.test('a cap holds over three gateways, and can be used to its end', async t => {
     const provider = await startProvider()
     t.after(provider.close)
-    const capped = agentOf('capped', { budgets: [{ limitUsd: 0.01 }] })
+    // A name of its own: on one log it would be one agent with that of the next part, and share its cap.
+    const capped = agentOf('flooding', { budgets: [{ limitUsd: 0.01 }] })
     const others = [1, 2].map(i => agentOf(`other-${i}`))
     const stack = await startStack({
       config: configOf(provider.origin, [capped, ...others]),
