@@ -84,6 +84,11 @@ test(`gateways and enforcer killed under load: no cap is passed, and what was le
       if (cost === billed) assert.ok(all.every(one => one.status !== 402 || !isPhantom(one, entries, capNanoUsd)))
     })
 
+  await t.test('the books can be proved afterwards', async () => {
+    const { code, stdout, stderr } = await stack.cli('verify')
+    assert.equal(code, 0, stdout + stderr)
+  })
+
   async function spentAt({ name }: Agent) {
     const read = async () => {
       const told = await stack.cli('budgets', '--scope', `agent:${name}`, '--json')
