@@ -47,3 +47,16 @@ async function spin(gateway: TestGateway, rounds: number, result: (round: number
   }
   return answers
 }
+
+test('the same first question again and again is work that begins alike, unless its caller says that it is one run', async t => {
+  const gateway = await startTestGateway(t)
+  const ask = (headers: Record<string, string>) =>
+    send(`${gateway.url}/v1/chat/completions`, {
+      body: JSON.stringify({ model: 'simulator', messages: [{ role: 'user', content: 'Is it open today?' }] }),
+      headers: { authorization: `Bearer ${gateway.key}`, ...headers },
+    })
+  for (let n = 0; n < 12; n++) assert.equal((await ask({})).status, 200)
+  const named = []
+  for (let n = 0; n < 6; n++) named.push((await ask({ 'x-sluice-run-id': 'asker' })).status)
+  assert.deepEqual(named, [200, 200, 200, 200, 423, 423])
+})

@@ -22,7 +22,7 @@ export const errorStreak: Rule<'errorStreak', State> = {
   initial: { peak: 0, tool: noErrors, llm: noErrors },
 
   evolve(state, { event, step }, knobs) {
-    if (step === null || !('outcome' in event)) return state
+    if (step === null || step.isAnew || !('outcome' in event)) return state
     const streak = state[step.lane]
     const next = after(streak, event, step, event.outcome)
     if (next === streak) return state

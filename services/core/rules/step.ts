@@ -24,6 +24,8 @@ export type Step = {
   readonly twin: boolean
   /** The same call had failed before, and it was made unchanged. */
   readonly retry: boolean
+  /** A first question, in a run that nobody named: it may be another piece of work that begins alike. */
+  readonly isAnew: boolean
 }
 export type Lane = 'tool' | 'llm'
 
@@ -85,7 +87,8 @@ export function follow(trail: Trail, event: Event, volatile: Volatile): { trail:
       const key = event.request_id ?? event.id
       const { call, whole, result } = asked(event, name)
       const toTools = event.request_id !== undefined && event.request_id === trail.asking
-      return ended(trail, 'llm', key, { name, call, whole, result: toTools ? null : result, event })
+      const isAnew = (event.data?.thread?.length ?? 2) <= 1 && !named.has(event.run_source ?? 'header')
+      return ended(trail, 'llm', key, { name, call, whole, result: toTools || isAnew ? null : result, isAnew, event })
     }
     default:
       return { trail, step: null }
@@ -104,10 +107,12 @@ type Ended = {
   /** What a retry repeats. */
   readonly whole: number | null
   readonly result: number | null
+  readonly isAnew?: boolean
   readonly event: Extract<Event, { readonly outcome: string; readonly type: `${string}.${'returned' | 'completed'}` }>
 }
 
-function ended(trail: Trail, lane: Lane, key: string | null, { name, call, whole, result, event }: Ended) {
+function ended(trail: Trail, lane: Lane, key: string | null, told: Ended) {
+  const { name, call, whole, result, isAnew = false, event } = told
   const was = trail[lane]
   const i = key === null || was.open.length === 0 ? -1 : was.open.findIndex(([id]) => id === key)
   const since = was.open[i]?.[1] ?? null
@@ -118,7 +123,7 @@ function ended(trail: Trail, lane: Lane, key: string | null, { name, call, whole
   const twin = since !== null && pair !== null && was.last.some(([key, n]) => key === pair && n > since)
   const retry = was.failed.length > 0 && isAfter(was.failed, whole)
   const failed = event.outcome === 'error'
-  const step: Step = { lane, name, call, result, at, since, twin, retry }
+  const step: Step = { lane, name, call, result, at, since, twin, retry, isAnew }
   const open = i < 0 ? was.open : was.open.toSpliced(i, 1)
   const next: LaneTrail = {
     ended: at,
@@ -130,6 +135,12 @@ function ended(trail: Trail, lane: Lane, key: string | null, { name, call, whole
   }
   return { trail: inLane(trail, lane, next), step }
 }
+
+/**
+ * How whoever called says that it is one run. Where it says nothing, the same first question asked again is found to be a
+ * retry of the same run; but whether it is one, or another piece of work that begins alike, nobody knows.
+ */
+const named: ReadonlySet<string> = new Set(['header', 'token', 'baggage', 'peer-header', 'traceparent', 'session'])
 
 const inLane = ({ tool, llm, asking }: Trail, lane: Lane, now: LaneTrail): Trail =>
   lane === 'tool' ? { tool: now, llm, asking } : { tool, llm: now, asking }
