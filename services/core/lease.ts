@@ -141,6 +141,16 @@ export function outgoing(purse: Purse, partitions: readonly number[], now: numbe
   return out
 }
 
+/** What was told ahead and nobody has used of late is taken back: the owner is told that it is not held any more. */
+export function takeBack(purse: Purse, now: number): void {
+  for (const pocket of purse.pockets.values()) {
+    if (pocket.held > 0 || pocket.declared <= pocket.spent - pocket.beyond) continue
+    if (now - pocket.recentAt < limits.burstMs) continue
+    pocket.recent = 0
+    touch(purse, pocket)
+  }
+}
+
 /** The last word on pockets of windows that closed and of runs that ended. They must not be asked for again. */
 export function retire(purse: Purse, isOver: (pocket: Pocket) => boolean): readonly Outgoing[] {
   const over = [...purse.pockets.values()].filter(pocket => pocket.held === 0 && isOver(pocket))

@@ -9,6 +9,7 @@ import {
   outgoing,
   retire,
   settle,
+  takeBack,
   wake,
 } from '../core/lease.ts'
 import { isSaid, isTight, openPurse, type Pocket, type Purse, type PurseSettings, type Toll } from '../core/purse.ts'
@@ -195,6 +196,7 @@ export function openTill(options: {
   const tick = setInterval(() => {
     const isOver = ({ closesAt }: Pocket) => closesAt !== null && wallNow() > closesAt + limits.closedForMs
     for (const last of retire(purse, isOver)) tell(last)
+    takeBack(purse, now())
     former = former.filter(each => each.calls.size > 0 || each.dirty.size > 0)
     void speak()
   }, limits.tickMs)
