@@ -21,6 +21,7 @@ export function openRunBreakers(policy: Breakers, version: string, ruled: (signa
   const rules = runRules(policy, version)
   return {
     see(envelope, fact) {
+      if (isFirstWord(fact)) return
       // One fold for whole facts and for those that go on from an opening: both are events of the union.
       const event = (
         'opening' in fact
@@ -33,4 +34,16 @@ export function openRunBreakers(policy: Breakers, version: string, ruled: (signa
     resumed: scope => forget(rules, scope),
     evict: before => void evict(rules, before),
   }
+}
+
+/**
+ * The first call of a run that nobody named says nothing to a rule of single runs, and most such runs have no second one:
+ * to remember each would be most of what the rules cost, in time and in memory.
+ */
+function isFirstWord(fact: Fact | Continued): boolean {
+  if (fact.type === 'run.started') return !('parent_run_id' in fact)
+  if (!('opening' in fact) || (fact.type !== 'admission.granted' && fact.type !== 'llm.completed')) return false
+  const { fields } = fact.opening
+  if (!('run_source' in fields) || fields.run_source !== 'new' || !('step' in fields) || fields.step !== 1) return false
+  return fact.type === 'admission.granted' || !('outcome' in fact.own) || fact.own.outcome === 'success'
 }
