@@ -1,7 +1,9 @@
 import type { Breakers } from '../../schemas/breakers.ts'
 import type { Envelope } from '../../schemas/envelope.ts'
 import type { Continued, Event, Fact } from '../../schemas/events.ts'
+import type { LlmCompleted } from '../../schemas/llm.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
+import { isAnew } from '../core/rules/step.ts'
 import { evict, fold, forget, replace, runRules } from '../core/rules.ts'
 
 /**
@@ -41,9 +43,10 @@ export function openRunBreakers(policy: Breakers, version: string, ruled: (signa
  * to remember each would be most of what the rules cost, in time and in memory.
  */
 function isFirstWord(fact: Fact | Continued): boolean {
-  if (fact.type === 'run.started') return !('parent_run_id' in fact)
-  if (!('opening' in fact) || (fact.type !== 'admission.granted' && fact.type !== 'llm.completed')) return false
-  const { fields } = fact.opening
-  if (!('run_source' in fields) || fields.run_source !== 'new' || !('step' in fields) || fields.step !== 1) return false
-  return fact.type === 'admission.granted' || !('outcome' in fact.own) || fact.own.outcome === 'success'
+  if (!('opening' in fact)) return false
+  const { run_source, step }: { run_source?: unknown; step?: unknown } = fact.opening.fields
+  if (run_source !== 'new' || step !== 1) return false
+  if (fact.type === 'admission.granted') return true
+  const { outcome, data }: { outcome?: unknown; data?: LlmCompleted['data'] } = fact.own
+  return fact.type === 'llm.completed' && outcome === 'success' && isAnew({ run_source: 'new', data })
 }

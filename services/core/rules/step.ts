@@ -1,4 +1,5 @@
 import type { Event } from '../../../schemas/events.ts'
+import type { LlmCompleted } from '../../../schemas/llm.ts'
 import { argsOf, type Volatile } from './args.ts'
 import { markOf, mixOf } from './mark.ts'
 import { toolOf } from './rule.ts'
@@ -24,7 +25,7 @@ export type Step = {
   readonly twin: boolean
   /** The same call had failed before, and it was made unchanged. */
   readonly retry: boolean
-  /** A first question, in a run that nobody named: it may be another piece of work that begins alike. */
+  /** See `isAnew`. */
   readonly isAnew: boolean
 }
 export type Lane = 'tool' | 'llm'
@@ -87,8 +88,15 @@ export function follow(trail: Trail, event: Event, volatile: Volatile): { trail:
       const key = event.request_id ?? event.id
       const { call, whole, result } = asked(event, name)
       const toTools = event.request_id !== undefined && event.request_id === trail.asking
-      const isAnew = (event.data?.thread?.length ?? 2) <= 1 && !named.has(event.run_source ?? 'header')
-      return ended(trail, 'llm', key, { name, call, whole, result: toTools || isAnew ? null : result, isAnew, event })
+      const anew = isAnew(event)
+      return ended(trail, 'llm', key, {
+        name,
+        call,
+        whole,
+        result: toTools || anew ? null : result,
+        isAnew: anew,
+        event,
+      })
     }
     default:
       return { trail, step: null }
@@ -141,6 +149,10 @@ function ended(trail: Trail, lane: Lane, key: string | null, told: Ended) {
  * retry of the same run; but whether it is one, or another piece of work that begins alike, nobody knows.
  */
 const named: ReadonlySet<string> = new Set(['header', 'token', 'baggage', 'peer-header', 'traceparent', 'session'])
+
+/** A first question, in a run that nobody named. */
+export const isAnew = ({ data, run_source }: Pick<LlmCompleted, 'data' | 'run_source'>): boolean =>
+  (data?.thread?.length ?? 2) <= 1 && !named.has(run_source ?? 'header')
 
 const inLane = ({ tool, llm, asking }: Trail, lane: Lane, now: LaneTrail): Trail =>
   lane === 'tool' ? { tool: now, llm, asking } : { tool, llm: now, asking }
