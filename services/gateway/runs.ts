@@ -134,10 +134,14 @@ export function openRuns(options: {
       runs.set(id, before)
       return before
     }
+    const run = begin(id, parentId)
+    run.children = spawned.get(id)?.size ?? 0
+    return run
+  }
+  const begin = (id: string, parentId: string | null): Run => {
     const parent = parentId === null || parentId === id ? undefined : find(parentId)
     const above = parentId !== null && parentId !== id ? [parentId] : []
     const run = newRun(id, parent !== undefined ? [...parent.ancestors, parent.id] : above, now())
-    run.children = spawned.get(id)?.size ?? 0
     runs.set(id, run)
     return run
   }
@@ -147,8 +151,9 @@ export function openRuns(options: {
     const opened = !ended.has(id)
     return { run: open(id, parentId), source, opened, tie }
   }
+  /** Under a name that nobody can have heard before: there is nothing to look for. */
   const mint = (parentId: string | null): Run => {
-    const run = open(options.mint(), parentId)
+    const run = begin(options.mint(), parentId)
     run.isNew = true
     return run
   }
