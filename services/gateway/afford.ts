@@ -1,5 +1,5 @@
 import type { Admission } from '../core/lease.ts'
-import { type Held, type Hold, holdOf, lowered } from './hold.ts'
+import { type Held, type Hold, holdOf, inputBound, lowered } from './hold.ts'
 import type { Pipeline } from './parts.ts'
 import type { Plan } from './policies.ts'
 import type { Ask, Refusal } from './protocols/protocol.ts'
@@ -31,15 +31,15 @@ export function afford(
   const at = Date.now()
   const nodes = pipeline.money.tolls.of(wish.path, at)
   if (nodes.length === 0) return null
-  const call = { ...wish, nodes, at }
+  const { requestId, operation, ask, body } = wish
+  const call = { operation, ask, inputTokens: inputBound(body), nodes, at }
   const hold = holdOf(pipeline.prices, plan, call)
-  if (hold.costNanoUsd === null && pipeline.policies().unpriced === 'refuse')
-    return refusals.unpriced(wish.ask.model ?? '')
+  if (hold.costNanoUsd === null && pipeline.policies().unpriced === 'refuse') return refusals.unpriced(ask.model ?? '')
   if (hold.tolls.length === 0) return null
-  const taken = pipeline.money.till.admit(wish.requestId, hold.tolls)
+  const taken = pipeline.money.till.admit(requestId, hold.tolls)
   // A promise costs more than all of this: only who waits has one.
   if (!('then' in taken) && taken.verdict === 'admit') return { hold, epoch: taken.epoch, written: taken.written }
-  return shorten(pipeline, plan, wish.requestId, call, hold, taken)
+  return shorten(pipeline, plan, requestId, call, hold, taken)
 }
 
 /** What does not fit whole is made shorter, once, where that would still be an answer. */

@@ -19,7 +19,8 @@ export type Hold = {
 export type Held = {
   readonly operation: string
   readonly ask: Ask
-  readonly body: Buffer
+  /** `inputBound` of its body. */
+  readonly inputTokens: number
   readonly nodes: readonly BudgetNode[]
   /** Unix milliseconds. */
   readonly at: number
@@ -86,7 +87,7 @@ function held(prices: Prices, plan: Plan, call: Held, tokens: number, limit: num
   const costNanoUsd = bounds.length === 0 ? null : Math.max(...bounds.map(bound => bound.costNanoUsd))
   const holdNanoUsd = costNanoUsd ?? 0
   const tolls = costNanoUsd === 0 ? [] : call.nodes.map(node => ({ ...node, holdNanoUsd }))
-  return { inputTokens: inputBound(call.body), outputTokens, costNanoUsd, tolls, limit }
+  return { inputTokens: call.inputTokens, outputTokens, costNanoUsd, tolls, limit }
 }
 
 /** Output tokens for each choice that so much money pays for, after the input. */
@@ -104,10 +105,9 @@ function affordable(prices: Prices, plan: Plan, call: Held, nanoUsd: number): nu
 function boundsOf(
   prices: Prices,
   plan: Plan,
-  { operation, ask, body, at }: Held,
+  { operation, ask, inputTokens, at }: Held,
   outputTokens: number,
 ): readonly Bound[] {
-  const inputTokens = inputBound(body)
   return [...plan.targets, ...plan.fallback].flatMap(({ provider, model }) => {
     const modelRequested = model ?? ask.model
     const bound = prices.boundOf({ provider, operation, modelRequested, inputTokens, outputTokens, at })
