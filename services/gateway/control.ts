@@ -6,7 +6,7 @@ import { decodeSignal, type Signal, signalTypes } from '../../schemas/stop.ts'
 import { topics } from '../../schemas/topics.ts'
 import { Fault } from '../io/fault.ts'
 import type { EventLog, Follower, LogRecord } from '../io/log/port.ts'
-import { isAnew } from '../io/log/view.ts'
+import { againWhileAnew } from '../io/log/view.ts'
 
 /** A record of `sluice.control`: about who may work, or about money. `time` is Unix milliseconds. */
 export type ControlRecord =
@@ -40,8 +40,6 @@ export type Control = {
 
 /** A log that is there answers within this, however long its compacted control is; a start is not held up for longer. */
 const patienceMs = 3_000
-/** A topic that is still to be made, or was made anew, is looked for again after this. */
-const againMs = 1_000
 
 export function followControl(options: {
   readonly log: EventLog
@@ -59,27 +57,19 @@ export function followControl(options: {
     const read = readControl(record, live)
     if (read !== null) for (const listen of options.listeners) listen(read)
   }
-  const run = async (): Promise<void> => {
-    while (!closing.signal.aborted) {
-      try {
-        const reading = options.log.follow(topics.control.name, {
-          from: 'earliest',
-          onBatch: ({ records }) => records.forEach(take),
-        })
-        follower = reading
-        const read = reading.caughtUp.then(() => {
-          live = true
-          caughtUp.resolve()
-        })
-        await Promise.all([reading.ended, read])
-      } catch (error) {
-        if (closing.signal.aborted) return
-        if (!isAnew(error)) throw error
-        await sleep(againMs, undefined, { signal: closing.signal }).catch(() => {})
-      }
-    }
+  const follow = async (): Promise<void> => {
+    const reading = options.log.follow(topics.control.name, {
+      from: 'earliest',
+      onBatch: ({ records }) => records.forEach(take),
+    })
+    follower = reading
+    const read = reading.caughtUp.then(() => {
+      live = true
+      caughtUp.resolve()
+    })
+    await Promise.all([reading.ended, read])
   }
-  const ended = run().catch(error => {
+  const ended = againWhileAnew(follow, closing.signal).catch(error => {
     caughtUp.reject(error)
     throw error
   })

@@ -86,15 +86,7 @@ export function followView<State>(options: ViewOptions<State>): View {
       changed(before)
       known.resolve()
     }
-    while (!closing.signal.aborted) {
-      try {
-        await follow()
-      } catch (error) {
-        if (closing.signal.aborted) return
-        if (!isAnew(error)) throw error
-        await sleep(againMs, undefined, { signal: closing.signal }).catch(() => {})
-      }
-    }
+    await againWhileAnew(follow, closing.signal)
   }
 
   const ended = run().catch(error => {
@@ -121,6 +113,19 @@ export function followView<State>(options: ViewOptions<State>): View {
 
 /** The topic is not there, or is another one than was read: then it is read from its beginning. */
 const anew: readonly string[] = ['topic_unknown', 'log_truncated']
+/** Follows a topic from its beginning, and once more whenever it was made anew, until told to stop. */
+export async function againWhileAnew(follow: () => Promise<unknown>, stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) {
+    try {
+      await follow()
+    } catch (error) {
+      if (stop.aborted) return
+      if (!isAnew(error)) throw error
+      await sleep(againMs, undefined, { signal: stop }).catch(() => {})
+    }
+  }
+}
+
 /** Whether a topic that broke a follower with this is to be read again, from its beginning. */
 export const isAnew = (error: unknown): boolean =>
   causes(error).some(cause => cause instanceof Fault && anew.includes(cause.code))
