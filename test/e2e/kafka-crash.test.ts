@@ -1,14 +1,12 @@
-import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { assertBooks, audit, drained, inWords } from '../support/books.ts'
+import { assertNothingLost } from '../support/books.ts'
 import { broker } from '../support/broker.ts'
 import { chanceOf, seedOfRun as seed } from '../support/chance.ts'
 import { kill9, startChaos } from '../support/chaos.ts'
 import { logOn } from '../support/kafka.ts'
-import { startLoad, tallyOf } from '../support/load.ts'
+import { startLoad } from '../support/load.ts'
 import { startStack } from '../support/stack.ts'
-import { until } from '../support/until.ts'
 
 const loadMs = Number(process.env['CRASH_SECONDS'] ?? 20) * 1_000
 const linux = process.platform !== 'linux' && 'processes are found by /proc'
@@ -45,12 +43,5 @@ test(`over Kafka, with the broker killed too: every answered call is a row, once
   await chaos.stop()
   await returning
   await load.stop()
-  // Calls that a last crash has left open are ended by the life after it.
-  await until('the gateway', async () => (await fetch(`${url}/ready`)).ok, 20_000)
-  await drained(stack, log, 60_000)
-  const found = await until('the tables', () => audit(stack, load.calls), 20_000)
-  t.diagnostic(inWords(seed, chaos.kills, load.calls, found))
-  assert.ok(tallyOf(load.calls).answered > loadMs / 100, 'there was load')
-  assert.deepEqual([found.lost, found.duplicated, found.invented], [0, 0, 0])
-  await assertBooks(stack)
+  await assertNothingLost(t, stack, log, { seed, kills: chaos.kills, calls: load.calls, atLeast: loadMs / 100 })
 })

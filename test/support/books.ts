@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
+import type { TestContext } from 'node:test'
 import { topics } from '../../schemas/topics.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
 import { forwarderGroup } from '../../services/io/log/forward.ts'
@@ -141,3 +142,28 @@ export const listed = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
     .map(([name, count]) => `${name} ${count}`)
     .join(', ') || 'none'
+
+/** After load and kills: every answered call is a row, once, no row is invented, and the books can be proved. */
+export async function assertNothingLost(
+  t: TestContext,
+  stack: Stack,
+  /** Where the roles meet. */
+  log: EventLog,
+  told: {
+    readonly seed: number
+    readonly kills: Readonly<Record<string, number>>
+    readonly calls: readonly Call[]
+    /** Calls that have to have been answered, or there was no load. */
+    readonly atLeast: number
+  },
+): Promise<void> {
+  const { seed, kills, calls, atLeast } = told
+  // Calls that a last crash has left open are ended by the life after it.
+  await until('the gateway', async () => (await fetch(`${stack.told('Gateway')}/ready`)).ok, 20_000)
+  await drained(stack, log, 60_000)
+  const found = await until('the tables', () => audit(stack, calls), 20_000)
+  t.diagnostic(inWords(seed, kills, calls, found))
+  assert.ok(tallyOf(calls).answered > atLeast, 'there was load')
+  assert.deepEqual([found.lost, found.duplicated, found.invented], [0, 0, 0])
+  await assertBooks(stack)
+}
