@@ -84,7 +84,7 @@ export const stormsUnder = (policy: Breakers = breakers.parse({})): readonly Ope
     for (let i = 0; i < 1_000; i++) {
       const at = { id: `gateway-storm.1.${i}`, source: 'storm', time: 1_700_000_000_000 + i * everyMs }
       // Built after the schemas; the storm's own facts stand last.
-      const event = { ...at, agent: 'a', run_id: 'r', root_run_id: 'r', ...facts(i) } as unknown as Event
+      const event = { ...at, agent: 'a', run_id: 'r', root_run_id: 'r', ...facts(i) } as unknown as Event // each storm gives a type with its fields
       const signal = fold(rules, event).find(({ action, mode }) => action !== 'alert' && mode === 'enforce')
       if (signal === undefined) continue
       const { rule, action, scope } = signal
