@@ -8,6 +8,7 @@ import { partitionOf } from '../../services/io/log/partitioner.ts'
 import type { EventLog, LogRecord } from '../../services/io/log/port.ts'
 import { broker, silent } from '../support/broker.ts'
 import { append, freshTopic, logOn, message } from '../support/kafka.ts'
+import { until } from '../support/until.ts'
 
 test('writing to a real Kafka', async t => {
   const kafka = await broker(t)
@@ -173,9 +174,10 @@ test('writing to a real Kafka', async t => {
     const transaction = await begin(producer)
     await transaction.send({ topic, messages: [{ key: 'k', value: 'in a transaction' }] })
     await transaction.commit()
-    assert.deepEqual(await readAll(log, topic), ['in a transaction'])
     client.cut()
-    assert.equal((await log.bounds({ topic, partition: 0 })).end, 2)
+    // A commit is answered when its coordinator knows of it; the partitions get their marks a moment later.
+    await until('the mark', async () => (await log.bounds({ topic, partition: 0 })).end === 2)
+    assert.deepEqual(await readAll(log, topic), ['in a transaction'])
   })
 
   /** Replaces all settings of the topic. */
