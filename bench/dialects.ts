@@ -35,18 +35,20 @@ const chat = {
   asks: user,
 } as const
 
-export const dialects: readonly Dialect[] = [
-  {
-    ...chat,
-    name: 'OpenAI chat, tools',
-    step: (n, id) => {
-      const called = { name: 'get_weather', arguments: JSON.stringify({ city: city(n), unit: 'celsius', days: 4 }) }
-      return [
-        { role: 'assistant', content: null, tool_calls: [{ id: `call_${id}`, type: 'function', function: called }] },
-        { role: 'tool', tool_call_id: `call_${id}`, content: result(n) },
-      ]
-    },
+export const chatWithTools: Dialect = {
+  ...chat,
+  name: 'OpenAI chat, tools',
+  step: (n, id) => {
+    const called = { name: 'get_weather', arguments: JSON.stringify({ city: city(n), unit: 'celsius', days: 4 }) }
+    return [
+      { role: 'assistant', content: null, tool_calls: [{ id: `call_${id}`, type: 'function', function: called }] },
+      { role: 'tool', tool_call_id: `call_${id}`, content: result(n) },
+    ]
   },
+}
+
+export const dialects: readonly Dialect[] = [
+  chatWithTools,
   {
     ...chat,
     name: 'OpenAI chat, words alone',

@@ -1,5 +1,6 @@
 import { type Dispatcher, Pool } from 'undici'
 import { percentile } from './figures.ts'
+import { requestsOf } from './talk.ts'
 
 /**
  * The load generator, in a process of its own. An open loop sends at fixed moments whatever the answers do, and every
@@ -13,8 +14,9 @@ export type Load = {
   readonly model: string
   readonly stream: boolean
   readonly seconds: number
-  readonly shape: { readonly open: number } | { readonly closed: number }
-  /** Beginning of the run ids: a run of ten requests each, as agents have them. */
+  /** With `steps` each of the closed loop's is an agent that goes on with its run so often, then begins another one. */
+  readonly shape: { readonly open: number } | { readonly closed: number; readonly steps?: number }
+  /** Beginning of the run ids: ten single requests each, or one agent's steps, which no header ties. */
   readonly runs: string
 }
 
@@ -50,8 +52,7 @@ const drive = async (load: Load): Promise<Loaded> => {
   let idle: () => void = () => {}
   let lastAnswer = 0
 
-  const send = (intended: number, then: () => void): void => {
-    const number = sent++
+  const send = (intended: number, asked: Asked, then: () => void): void => {
     underWay++
     let status = 0
     let head = true
@@ -85,20 +86,21 @@ const drive = async (load: Load): Promise<Loaded> => {
       onResponseEnd: () => over(status === 200 ? null : `status ${status}`),
       onResponseError: (_controller, error) => over(error.message),
     }
-    pool.dispatch(
-      { path: '/v1/chat/completions', method: 'POST', headers: headersOf(load, number), body: bodyOf(load, number) },
-      handler,
-    )
+    pool.dispatch({ path: '/v1/chat/completions', method: 'POST', ...asked }, handler)
   }
 
   const begun = performance.now()
   const until = begun + load.seconds * 1000
   if ('closed' in load.shape) {
-    const again = (): void => {
-      const now = performance.now()
-      if (now < until) send(now, again)
+    const { closed, steps } = load.shape
+    for (let i = 0; i < closed; i++) {
+      const next = steps === undefined ? () => single(load, sent++) : agent(load, i, steps)
+      const again = (): void => {
+        const now = performance.now()
+        if (now < until) send(now, next(), again)
+      }
+      again()
     }
-    for (let i = 0; i < load.shape.closed; i++) again()
     await new Promise<void>(resolve => setTimeout(resolve, load.seconds * 1000))
   } else {
     const gapMs = 1000 / load.shape.open
@@ -106,7 +108,7 @@ const drive = async (load: Load): Promise<Loaded> => {
       const now = performance.now()
       for (; next <= now && next < until; next += gapMs) {
         if (underWay >= MOST_UNDER_WAY) dropped++
-        else send(next, () => {})
+        else send(next, single(load, sent++), () => {})
       }
       await new Promise<void>(resolve => setTimeout(resolve, 1))
     }
@@ -123,11 +125,23 @@ const drive = async (load: Load): Promise<Loaded> => {
   return { answered, failed, dropped, perSecond, ...times, events, pieces, faults: [...faults] }
 }
 
-const headersOf = (load: Load, number: number): Record<string, string> => ({
-  'content-type': 'application/json',
-  ...load.headers,
-  'x-sluice-run-id': `${load.runs}-${Math.floor(number / 10)}`,
+type Asked = { readonly headers: Record<string, string>; readonly body: string }
+
+const single = (load: Load, number: number): Asked => ({
+  headers: {
+    'content-type': 'application/json',
+    ...load.headers,
+    'x-sluice-run-id': `${load.runs}-${Math.floor(number / 10)}`,
+  },
+  body: bodyOf(load, number),
 })
+
+/** Without a header: a step is known by the conversation that it goes on with. */
+const agent = (load: Load, which: number, steps: number): (() => Asked) => {
+  const headers = { 'content-type': 'application/json', ...load.headers }
+  const requests = requestsOf(`${load.runs}-${which}`, load.model, steps)
+  return () => ({ headers, body: requests.next().value })
+}
 
 /** About 200 bytes. No two are the same, so that no cache can flatter. */
 const bodyOf = (load: Load, number: number): string =>

@@ -1,5 +1,7 @@
+import { enforcer } from './enforcer.ts'
 import { idle, loaded } from './footprint.ts'
 import { freshness } from './freshness.ts'
+import { guards } from './guards.ts'
 import { latency } from './latency.ts'
 import { lineage } from './lineage.ts'
 import type { Measurement } from './measurement.ts'
@@ -15,6 +17,8 @@ export const measurements: readonly Measurement[] = [
   streaming,
   freshness,
   lineage,
+  enforcer,
+  guards,
   stored,
   loaded,
 ]

@@ -23,15 +23,25 @@ export type Stack = {
   readonly stop: () => Promise<void>
 }
 
+/** What stands in `sluice.yaml` about its one agent, but for its key; the defaults where it is left out. */
+export type Guards = {
+  readonly budgets?: {
+    readonly run: readonly object[]
+    readonly agent: readonly object[]
+    readonly team: readonly object[]
+  }
+  readonly breakers?: Readonly<Record<string, unknown>>
+}
+
 /** Generous: a start that takes longer is broken, not slow. */
 const START_MS = 60_000
 const STOP_MS = 20_000
 
-export const startStack = async (upstream: string): Promise<Stack> => {
+export const startStack = async (upstream: string, guards: Guards = {}): Promise<Stack> => {
   const directory = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
   const key = `slk_bench_${randomBytes(24).toString('hex')}`
   const config = join(directory, 'sluice.yaml')
-  writeFileSync(config, configOf(upstream, key))
+  writeFileSync(config, configOf(upstream, key, guards))
   const [port, consolePort, warehousePort] = await freePorts(3)
   const { KAFKA_BROKERS: _kafka, CLICKHOUSE_URL: _clickhouse, ...inherited } = process.env
   const begun = performance.now()
@@ -111,7 +121,7 @@ const firstAnswer = async (origin: string, headers: Readonly<Record<string, stri
   throw new Error(`no answer within ${START_MS} ms, the last try gave: ${last}`)
 }
 
-const configOf = (upstream: string, key: string): string =>
+const configOf = (upstream: string, key: string, { budgets, breakers = {} }: Guards): string =>
   JSON.stringify({
     providers: {
       bench: {
@@ -122,8 +132,16 @@ const configOf = (upstream: string, key: string): string =>
       },
     },
     routes: [{ models: ['bench*'], targets: [{ provider: 'bench' }] }],
-    teams: { bench: {} },
-    agents: { bench: { team: 'bench', keys: [`sha256:${createHash('sha256').update(key).digest('hex')}`] } },
+    teams: { bench: { budgets: budgets?.team ?? [] } },
+    agents: {
+      bench: {
+        team: 'bench',
+        keys: [`sha256:${createHash('sha256').update(key).digest('hex')}`],
+        budgets: budgets?.agent ?? [],
+      },
+    },
+    runs: { defaults: { budgets: budgets?.run ?? [] } },
+    breakers,
   })
 
 /** Taken and given back at once: nobody else asks for ports of this range in between, as a rule. */

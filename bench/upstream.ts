@@ -1,12 +1,14 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { saidIn, stepIn } from './talk.ts'
 
 /**
  * The scripted provider of the bench: OpenAI chat completions, in a process of its own. Knobs stand in the model's name,
- * so that they pass any gateway: `bench,latency=50,tokens=100,interval=5,chunk=2,errors=10,stalls=1,usage=0`.
+ * so that they pass any gateway: `bench,latency=50,tokens=100,interval=5,chunk=2,errors=10,stalls=1,usage=0,asks=9`.
  *
  * latency: ms before the first byte · tokens: of the answer · interval: ms between chunks · chunk: tokens in one chunk
  * errors, stalls: so many of a thousand requests, at equal distances · usage=0: says nothing about usage
+ * asks: for a tool in the first steps of an agent, as many of them; it answers in words from then on
  */
 type Knobs = {
   readonly latency: number
@@ -16,8 +18,9 @@ type Knobs = {
   readonly errors: number
   readonly stalls: number
   readonly usage: number
+  readonly asks: number
 }
-const USUAL: Knobs = { latency: 0, tokens: 24, interval: 0, chunk: 1, errors: 0, stalls: 0, usage: 1 }
+const USUAL: Knobs = { latency: 0, tokens: 24, interval: 0, chunk: 1, errors: 0, stalls: 0, usage: 1, asks: 0 }
 
 const knobsOf = (model: string): Knobs => ({
   ...USUAL,
@@ -33,6 +36,7 @@ const knobsOf = (model: string): Knobs => ({
 type Prepared = {
   readonly knobs: Knobs
   readonly whole: Buffer
+  readonly asking: (step: string) => Buffer
   readonly first: string
   readonly chunk: string
   readonly last: string
@@ -66,15 +70,14 @@ const prepare = (model: string): Prepared => {
     `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices, ...more })}\n\n`
   const step = (delta: object, finish_reason: string | null): string =>
     event([{ index: 0, delta, logprobs: null, finish_reason }])
-  const whole = {
-    ...head,
-    object: 'chat.completion',
-    choices: [{ index: 0, message, logprobs: null, finish_reason: 'stop' }],
-    ...said,
+  const whole = (message: unknown, finish_reason: string): Buffer => {
+    const choices = [{ index: 0, message, logprobs: null, finish_reason }]
+    return Buffer.from(JSON.stringify({ ...head, object: 'chat.completion', choices, ...said }))
   }
   return {
     knobs,
-    whole: Buffer.from(JSON.stringify(whole)),
+    whole: whole(message, 'stop'),
+    asking: step => whole(saidIn(step), 'tool_calls'),
     first: step({ role: 'assistant', content: '' }, null),
     chunk: step({ content: 'word '.repeat(knobs.chunk) }, null),
     last: step({}, 'stop'),
@@ -105,8 +108,10 @@ const answer = (body: string, response: ServerResponse): void => {
       response.end('{"error":{"message":"scripted","type":"server_error","param":null,"code":null}}')
     } else if (/"stream":\s*true/.test(body)) stream(script, /"include_usage":\s*true/.test(body), response)
     else {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': script.whole.length })
-      response.end(script.whole)
+      const at = knobs.asks > 0 ? stepIn(body) : null
+      const whole = at !== null && at.number <= knobs.asks ? script.asking(at.step) : script.whole
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': whole.length })
+      response.end(whole)
     }
   }
   if (knobs.latency > 0) setTimeout(go, knobs.latency)
