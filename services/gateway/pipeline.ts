@@ -8,6 +8,7 @@ import { type Caller, HttpCaller } from './caller.ts'
 import { conclude } from './conclude.ts'
 import { type Door, doorOf } from './door.ts'
 import type { Identity } from './identity.ts'
+import { place } from './leave.ts'
 import { scopeOf } from './memory.ts'
 import { outgoing, ownHeaders } from './outgoing.ts'
 import type { Pipeline } from './parts.ts'
@@ -93,7 +94,8 @@ async function serveRead(
     history: conversation === null || json === null ? null : historyIn(conversation, json.value),
   }
   if (pipeline.peers.any) await knownElsewhere(pipeline, lineage)
-  const found = pipeline.runs.of(lineage)
+  const found = place(pipeline, who.agent, lineage)
+  if ('code' in found) return no(found, protocol, { who, door })
   // Before anything is decided: what the request brings back may be why it is refused.
   for (const fact of resultsIn(pipeline, lineage, found, ask)) pipeline.recorder.tell(fact, found.run.rootId)
   const team = policies.teamOf(who.agent)

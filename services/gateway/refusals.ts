@@ -107,6 +107,11 @@ export const refusals = {
     status: 403,
     message: `The agent ${agent} may not delegate to ${JSON.stringify(to.slice(0, 200))}.`,
   }),
+  noLeave: (agent: string, runId: string): Refusal => ({
+    code: 'delegation_not_allowed',
+    status: 403,
+    message: `The agent ${agent} may not work in the run ${JSON.stringify(runId)} or below it: it is another agent's, which does not delegate to it.`,
+  }),
   logUnavailable: (): Refusal => ({
     code: 'log_unavailable',
     status: 503,

@@ -12,8 +12,10 @@ import { isRunId, type RunClaim, told } from '../core/lineage.ts'
 import { Fault, textOf } from '../io/fault.ts'
 import { HttpCaller } from './caller.ts'
 import type { Identity } from './identity.ts'
+import { place } from './leave.ts'
 import { scopeOf } from './memory.ts'
 import type { Pipeline } from './parts.ts'
+import type { Refusal } from './protocols/protocol.ts'
 import { openai } from './protocols/protocols.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer } from './refuse.ts'
@@ -92,9 +94,10 @@ async function take(
   const id = typeof item === 'object' && item !== null && 'id' in item && typeof item.id === 'string' ? item.id : null
   if (!parsed.success) return { index, id, status: 'refused', reason: z.prettifyError(parsed.error) }
   const it = parsed.data
+  const run = runOf(pipeline, who, it, sameRun, parentRunId)
+  if ('code' in run) return { index, id, status: 'refused', reason: run.code }
   if (!pipeline.reports.first(who.agent, it.id)) return { index, id, status: 'duplicate' }
 
-  const run = runOf(pipeline, who, it, sameRun, parentRunId)
   const work = workOf(pipeline, who, it, run)
   pipeline.runs.begun(run, work)
   pipeline.runs.ended(run)
@@ -112,22 +115,19 @@ function runOf(
   it: Reported,
   sameRun: { claim: RunClaim | null },
   parentRunId: string | null,
-): Run {
+): Run | Refusal {
   const scope = scopeOf({ agent: who.agent, key_id: who.keyId })
-  const ask = (claim: RunClaim | null) =>
-    pipeline.runs.of({
-      scope,
-      claim,
-      parentRunId: it.parent_run_id ?? parentRunId,
-      previousResponseId: null,
-      history: null,
-    }).run
+  const ask = (claim: RunClaim | null) => {
+    const told = { scope, claim, parentRunId: it.parent_run_id ?? parentRunId, previousResponseId: null, history: null }
+    const found = place(pipeline, who.agent, told)
+    return 'code' in found ? found : found.run
+  }
   if (it.run_id !== undefined && isRunId(it.run_id)) return ask({ runId: it.run_id, source: 'header' })
   const asked =
     'tool_call_id' in it && it.tool_call_id !== undefined ? pipeline.runs.ofCall(scope, it.tool_call_id) : undefined
   if (asked !== undefined) return asked
   const run = ask(sameRun.claim)
-  sameRun.claim ??= { runId: run.id, source: 'new' }
+  if ('id' in run) sameRun.claim = { runId: run.id, source: sameRun.claim?.source ?? 'new' }
   return run
 }
 

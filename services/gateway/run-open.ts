@@ -5,11 +5,12 @@ import { defined } from '../core/defined.ts'
 import { isRunId } from '../core/lineage.ts'
 import { breachOf, type RunLimits, widens } from '../core/run-limits.ts'
 import { Fault } from '../io/fault.ts'
+import { mayWorkIn } from './leave.ts'
 import type { Pipeline } from './parts.ts'
 import { refusals } from './refusals.ts'
 import type { Run } from './run.ts'
 import { startOf } from './run-facts.ts'
-import { type Asker, type Outcome, theirs } from './run-routes.ts'
+import { type Asker, knownRun, type Outcome } from './run-routes.ts'
 
 const count = z.number().int().positive()
 /** A run's own terms, as a request tells them. */
@@ -46,9 +47,11 @@ export async function openRun(pipeline: Pipeline, asker: Asker, body: unknown): 
     return refusals.delegationNotAllowed(asker.agent.agent, agent)
 
   const { parentRunId } = wanted
-  const parent = parentRunId === undefined ? null : await parentOf(pipeline, asker, parentRunId)
-  if (parent === undefined)
-    return refusals.invalid(`parentRunId: there is no run ${JSON.stringify(parentRunId)} of yours`)
+  const parent = parentRunId === undefined ? null : await knownRun(pipeline, parentRunId)
+  if (parent?.about === null || parent === undefined)
+    return refusals.invalid(`parentRunId: there is no run ${JSON.stringify(parentRunId)}`)
+  if (parent !== null && asker.agent !== null && !mayWorkIn(pipeline, asker.agent.agent, parent))
+    return refusals.noLeave(asker.agent.agent, parent.id)
   const above = parent === null ? [] : [...pipeline.runs.above(parent), parent]
   const limits = limitsOfTerms(wanted)
   const wide = widens(
@@ -94,15 +97,6 @@ export async function openRun(pipeline: Pipeline, asker: Asker, body: unknown): 
       }),
     }
   }
-}
-
-/** An agent spawns below its own runs, and below those of an agent that may delegate to it. */
-async function parentOf(pipeline: Pipeline, asker: Asker, id: string): Promise<Run | undefined> {
-  const own = await theirs(pipeline, asker, id)
-  if (own !== null || asker.agent === null) return own ?? undefined
-  const other = pipeline.runs.get(id)
-  const delegating = other?.about?.agent
-  return delegating !== undefined && pipeline.policies().mayDelegate(delegating, asker.agent.agent) ? other : undefined
 }
 
 type Terms = { readonly [Name in keyof typeof terms]?: z.output<(typeof terms)[Name]> | undefined }

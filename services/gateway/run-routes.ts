@@ -129,12 +129,15 @@ function askerOf(pipeline: Pipeline, adminToken: string, req: IncomingMessage): 
 
 /** The run, if the asker may act on it: an admin on all, an agent on its own and on what was spawned by its own. */
 export async function theirs(pipeline: Pipeline, asker: Asker, id: string): Promise<Run | null> {
-  const run = await pipeline.peers.awaited(() => pipeline.runs.get(id), peersWaitMs)
+  const run = await knownRun(pipeline, id)
   if (run === undefined) return null
   const { agent } = asker
   if (agent === null) return run
   return [run, ...pipeline.runs.above(run)].some(one => one.about?.agent === agent.agent) ? run : null
 }
+
+export const knownRun = (pipeline: Pipeline, id: string): Promise<Run | undefined> =>
+  pipeline.peers.awaited(() => pipeline.runs.get(id), peersWaitMs)
 
 /** A run that was opened at another gateway is known here some milliseconds later; over Kafka, some tens. */
 const peersWaitMs = 500

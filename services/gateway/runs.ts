@@ -54,6 +54,8 @@ export type Runs = {
   get(runId: string): Run | undefined
   /** Those above it that are known, root first. */
   above(run: Run): readonly Run[]
+  /** It was opened for a request that may not be there. */
+  drop(run: Run): void
   /** Live ones anywhere below it. Looks at all runs: for what is rare. */
   below(runId: string): readonly Run[]
   /** Opens a run by request, under a name of its own. */
@@ -263,6 +265,7 @@ export function openRuns(options: {
     },
 
     get: find,
+    drop: run => void runs.delete(run.id),
     above: run => run.ancestors.flatMap(id => find(id) ?? []),
 
     below: id => [...runs.values()].filter(run => run.started && run.ancestors.includes(id)),
@@ -304,7 +307,10 @@ export function openRuns(options: {
       const run = known ?? open(work.run_id, work.parent_run_id ?? null)
       adopt(run, work)
       start(run)
-      run.about ??= work
+      // Of two that began it at two gateways before they heard of each other, all see the same one as its owner.
+      const isFirst =
+        startedAt < run.startedAt || (startedAt === run.startedAt && work.agent < (run.about?.agent ?? ''))
+      run.about = isFirst ? work : (run.about ?? work)
       run.startedAt = Math.min(run.startedAt, startedAt)
       run.children = Math.max(run.children, children)
       run.toldAt = Math.max(run.toldAt, at)

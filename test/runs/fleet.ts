@@ -16,6 +16,7 @@ import { openFileLog } from '../../services/io/log/file/file.ts'
 import type { EventLog } from '../../services/io/log/port.ts'
 import { mintAgentKey } from '../../services/io/mint.ts'
 import { send } from '../support/gateway.ts'
+import { until } from '../support/until.ts'
 
 /** Some gateways and an enforcer on one log in a directory, as processes of one machine are. */
 export type Fleet = {
@@ -45,12 +46,18 @@ export const adminToken = 'admin-token-of-the-test'
 
 export async function startFleet(
   t: TestContext,
-  options: { readonly gateways?: number; readonly config?: Record<string, unknown>; readonly enforcer?: boolean } = {},
+  options: {
+    readonly gateways?: number
+    readonly config?: Record<string, unknown>
+    readonly enforcer?: boolean
+    /** To whom the tester may delegate. */
+    readonly mayDelegateTo?: readonly string[]
+  } = {},
 ): Promise<Fleet> {
   const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-fleet-'))
   const [key, otherKey] = [mintAgentKey(), mintAgentKey()]
   const agents = {
-    tester: { keys: [`sha256:${hashOfKey(key)}`] },
+    tester: { keys: [`sha256:${hashOfKey(key)}`], mayDelegateTo: options.mayDelegateTo ?? [] },
     other: { keys: [`sha256:${hashOfKey(otherKey)}`] },
   }
   const config = parseConfig(stringify({ ...options.config, agents }), null, {})
@@ -123,6 +130,20 @@ export async function startFleet(
 
 /** The code of a refusal, in whatever shape. */
 export const codeOf = (text: string): string | undefined => /"code":\s*"(\w+)"/.exec(text)?.[1]
+
+/** What stands on the log of a kind, once there is as much of it. */
+export async function factsOf(
+  log: EventLog,
+  count: number,
+  isOne: (event: Event) => boolean,
+): Promise<readonly Event[]> {
+  let found: readonly Event[] = []
+  await until(`${count} facts`, async () => {
+    found = (await eventsOf(log)).filter(isOne)
+    return found.length >= count
+  })
+  return found
+}
 
 /** All that was said so far. */
 export async function eventsOf(log: EventLog): Promise<readonly Event[]> {

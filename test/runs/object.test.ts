@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { send } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
 import { startUpstream } from '../support/upstream.ts'
-import { codeOf, eventsOf, startFleet } from './fleet.ts'
+import { codeOf, factsOf, startFleet } from './fleet.ts'
 
 test('a run is opened with its terms, told of, and belongs to whoever opened it', async t => {
   const fleet = await startFleet(t)
@@ -129,7 +129,7 @@ test('an admin stops an agent, and only an admin', async t => {
   assert.equal((await act('pause', fleet.key)).status, 401)
   assert.equal((await act('pause')).status, 200)
   assert.deepEqual(
-    [(await fleet.call('r')).status, (await fleet.call('r', { key: fleet.otherKey })).status],
+    [(await fleet.call('r')).status, (await fleet.call('s', { key: fleet.otherKey })).status],
     [423, 200],
   )
   await act('kill')
@@ -162,7 +162,7 @@ test('a parent that was only guessed is not charged', async t => {
   const child = { model: 'simulator', max_tokens: 50, messages: [{ role: 'user', content: task }] }
   const answer = await fleet.call(null, { body: child })
   assert.equal(answer.status, 200, answer.text)
-  const events = await eventsOf(fleet.log)
+  const events = await factsOf(fleet.log, 4, ({ type }) => type === 'run.started' || type === 'admission.granted')
   const started = events.find(event => event.run_id === answer.headers['x-sluice-run-id'])
   assert.equal(started?.run_source, 'inferred')
   assert.equal(started?.parent_run_id, json['id'])
