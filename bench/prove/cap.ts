@@ -1,11 +1,12 @@
 import OpenAI from 'openai'
 import { sql } from '../../test/support/books.ts'
-import { openKafka, type TestKafka, whyNoKafka } from '../../test/support/broker.ts'
+import type { TestKafka } from '../../test/support/broker.ts'
 import { type Stack, startStack } from '../../test/support/stack.ts'
 import { until } from '../../test/support/until.ts'
 import { type Agent, agentOf, configOf, drain } from './agents.ts'
 import { flood, judge } from './flood.ts'
-import { notShown, type Promised, type Shown, shown, type Trial, usd } from './promise.ts'
+import { brokersOf, overKafka } from './kafka.ts'
+import { type Promised, type Shown, shown, type Trial, usd } from './promise.ts'
 import { startProvider } from './provider.ts'
 
 const capNanoUsd = 10_000_000
@@ -19,17 +20,8 @@ export const cap: Promised = {
   show: async trial => [
     ...(await withGateways(1, trial)),
     ...(await withGateways(3, trial)),
-    ...(trial.kafka ? await overKafka(trial) : [notShown('over Kafka', 'npm run prove -- --kafka starts one')]),
+    ...(await overKafka(trial, kafka => withGateways(3, trial, kafka))),
   ],
-}
-
-/** That of KAFKA_BROKERS, or one that is started for it. */
-async function overKafka(trial: Trial): Promise<readonly Shown[]> {
-  const why = await whyNoKafka()
-  if (why !== null) return [notShown('over Kafka', why)]
-  const kafka = await openKafka()
-  trial.after(kafka.close)
-  return withGateways(3, trial, kafka)
 }
 
 async function withGateways(gateways: number, trial: Trial, kafka?: TestKafka): Promise<readonly Shown[]> {
@@ -39,10 +31,7 @@ async function withGateways(gateways: number, trial: Trial, kafka?: TestKafka): 
   const others = [1, 2, 3, 4].map(i => agentOf(`other-${i}`))
   const stack = await startStack({
     config: configOf(provider.origin, [capped, ...others]),
-    env: {
-      SLUICE_WORKERS: String(gateways),
-      ...(kafka === undefined ? {} : { KAFKA_BROKERS: kafka.brokers.join(',') }),
-    },
+    env: { SLUICE_WORKERS: String(gateways), ...brokersOf(kafka) },
   })
   trial.after(stack.close)
   const url = stack.told('Gateway')
