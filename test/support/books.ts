@@ -7,7 +7,7 @@ import { forwarderGroup } from '../../services/io/log/forward.ts'
 import type { EventLog } from '../../services/io/log/port.ts'
 import type { Call } from './load.ts'
 import { tallyOf } from './load.ts'
-import type { Stack } from './stack.ts'
+import { gatewaysAreUp, type Stack } from './stack.ts'
 import { until } from './until.ts'
 
 /** Rows of a statement, with all rights; 64-bit integers as numbers. */
@@ -27,10 +27,12 @@ export async function sql<Row>(stack: Stack, query: string): Promise<readonly Ro
 export const logOf = (stack: Stack): EventLog => openFileLog({ dir: path.join(stack.dataDir, 'log') })
 
 /**
- * Waits until all that gateways wrote has been shipped, and all that was shipped has been through the sink: after this
- * no row comes any more. `shared` is the log where the roles meet.
+ * Waits until all gateways are up, for a life ends the calls that the one before it left open; until all that they wrote
+ * has been shipped; and until all that was shipped has been through the sink: after this no row comes any more. `shared`
+ * is the log where the roles meet.
  */
 export async function drained(stack: Stack, shared: EventLog, ms: number): Promise<void> {
+  await until('the gateways', () => gatewaysAreUp(stack), ms)
   const spool = openFileLog({ dir: path.join(stack.dataDir, 'spool') })
   const passed = async (log: EventLog, group: string) => {
     for (const { name } of [topics.events, topics.alerts])
@@ -158,8 +160,6 @@ export async function assertNothingLost(
   },
 ): Promise<void> {
   const { seed, kills, calls, atLeast } = told
-  // Calls that a last crash has left open are ended by the life after it.
-  await until('the gateway', async () => (await fetch(`${stack.told('Gateway')}/ready`)).ok, 20_000)
   await drained(stack, log, 60_000)
   const found = await until('the tables', () => audit(stack, calls), 20_000)
   t.diagnostic(inWords(seed, kills, calls, found))

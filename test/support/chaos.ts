@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Chance } from './chance.ts'
-import type { Stack } from './stack.ts'
+import { alive, type Stack } from './stack.ts'
+import { until } from './until.ts'
 
 /** Kills at random moments, in random order, everybody equally often; until it is stopped. */
 export type Chaos = {
@@ -42,10 +43,12 @@ export function startChaos(options: {
   }
 }
 
-/** kill -9 of one process of that title; false where none runs just now. */
+/** kill -9 of one process of that title; resolves when it is gone, with false where none runs just now. */
 export const kill9 = (stack: Stack, title: string, chance: Chance) => async (): Promise<boolean> => {
   const found = stack.processes().filter(process => process.title === `sluice:${title}`)
   const victim = found[chance.between(0, found.length)]
-  if (victim !== undefined) process.kill(victim.pid, 'SIGKILL')
-  return victim !== undefined
+  if (victim === undefined) return false
+  process.kill(victim.pid, 'SIGKILL')
+  await until('its end', () => !alive(victim.pid))
+  return true
 }

@@ -117,6 +117,16 @@ export async function startStack(options: Parameters<typeof spawnStack>[0] = {})
   }
 }
 
+/**
+ * Whether every gateway runs and has said that it is up: what a killed one left open is then ended, in the events and on
+ * the ledger. Linux only.
+ */
+export function gatewaysAreUp({ env, processes, stderr }: Stack): boolean {
+  const running = processes().filter(({ title }) => title === 'sluice:gateway')
+  const isUp = (pid: number): boolean => new RegExp(`"child":${pid},.* is up`).test(stderr())
+  return running.length === Number(env['SLUICE_WORKERS'] ?? 1) && running.every(({ pid }) => isUp(pid))
+}
+
 const gone = (stack: Stack): boolean => stack.child.exitCode !== null || stack.child.signalCode !== null
 
 export function alive(pid: number): boolean {
