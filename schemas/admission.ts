@@ -29,6 +29,16 @@ export const boundViolated = llmCall.extend({
   data: z.object({ billed_nano_usd: z.number().int(), beyond_nano_usd: z.number().int() }),
 })
 
+/**
+ * A call that went on in the background was ended by another gateway, which has told and booked its end: what was held for
+ * it here is settled at the same cost. Told by the gateway that let it through.
+ */
+export const admissionSettled = llmCall.extend({
+  type: z.literal('admission.settled'),
+  data: z.object({ cost_nano_usd: z.number().int().nonnegative() }),
+})
+export type AdmissionSettled = z.infer<typeof admissionSettled>
+
 /** A call was refused; `reason` is the code that the client was told. It is a row of `calls` with outcome `blocked`. */
 export const admissionRefused = llmCall.extend(ending.shape).extend({ type: z.literal('admission.refused') })
 export type AdmissionRefused = z.infer<typeof admissionRefused>

@@ -69,7 +69,8 @@ export function conclude(
     // Only now: were the ending lost with this process, the next one would find an admission without it.
     if (queued) pipeline.open.hold(call.requestId, offset)
     else pipeline.open.end(offset)
-    if (owner !== null && owner !== 'poll') pipeline.open.release(owner.request_id ?? '')
+    const began = owner === null || owner === 'poll' ? null : pipeline.open.release(owner.request_id ?? '')
+    if (began !== null) pipeline.open.end(began)
     const passed = last.kind === 'whole' && refusal === null ? last : null
     const headers = passed === null ? [] : towardsClient(passed.headers, { decoded: false })
     headers.push(...ownHeaders(call), ...targetHeaders(target, attempts.length))
@@ -124,7 +125,13 @@ export function conclude(
 }
 
 /** What a provider bills beyond what it was held to is spent all the same, and said aloud: it is how a cap can be passed. */
-function pay(pipeline: Pipeline, call: Call, requestId: string, billedNanoUsd: number, ended: number | null): void {
+export function pay(
+  pipeline: Pick<Pipeline, 'money' | 'recorder'>,
+  call: Pick<Call, 'base'>,
+  requestId: string,
+  billedNanoUsd: number,
+  ended: number | null,
+): void {
   const held = pipeline.money.till.settle(requestId, billedNanoUsd, ended)
   if (held === null || billedNanoUsd <= held) return
   pipeline.recorder.tell(

@@ -13,6 +13,7 @@ import { openRunBreakers, type RunBreakers } from './breakers.ts'
 import { openBodyReader } from './caller.ts'
 import { followControl } from './control.ts'
 import { openDispatch } from './dispatch.ts'
+import { endedElsewhere } from './ended-elsewhere.ts'
 import { openForwarding } from './forward.ts'
 import { openIdentities } from './identity.ts'
 import { openInForce } from './in-force.ts'
@@ -140,6 +141,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const memory: Memory = { runs, queued, reports, asked: event => void killswitch.asked(event) }
   const former = await takeOver(log, options.at, memory, Date.now() - rememberedMs)
   const { orphans } = former
+  for (const [requestId, offset] of former.waiting) {
+    open.begin(offset)
+    open.hold(requestId, offset)
+  }
   for (const admission of orphans) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
   if (orphans.length > 0)
     logger.warn({ calls: orphans.length }, 'calls of a former life had no end; they are settled at their bound')
@@ -163,6 +168,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           source: `/sluice/${life.producer}`,
           memory,
           idleMs: rememberedMs,
+          ended: event => endedElsewhere({ open, recorder, money }, event),
           logger,
         })
       : noPeers

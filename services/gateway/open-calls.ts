@@ -7,7 +7,8 @@ export type OpenCalls = {
   end(offset: number): void
   /** The provider goes on with it in the background: whoever brings its end knows its request's id. */
   hold(requestId: string, offset: number): void
-  release(requestId: string): void
+  /** Once: whoever brings its end says so when that is told. Null where it is not held here. */
+  release(requestId: string): number | null
   /** The offset of the oldest open admission; null where none is open. */
   oldest(): number | null
   readonly count: () => number
@@ -22,9 +23,9 @@ export function openCalls(): OpenCalls {
     end: offset => void offsets.delete(offset),
     hold: (requestId, offset) => void held.set(requestId, offset),
     release(requestId) {
-      const offset = held.get(requestId)
+      const offset = held.get(requestId) ?? null
       held.delete(requestId)
-      if (offset !== undefined) offsets.delete(offset)
+      return offset
     },
     oldest: () => offsets.values().next().value ?? null,
     count: () => offsets.size,

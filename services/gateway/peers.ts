@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { header } from '../../schemas/envelope.ts'
-import { decode } from '../../schemas/events.ts'
+import { decode, type Event } from '../../schemas/events.ts'
+import type { LlmCompleted } from '../../schemas/llm.ts'
 import { topics } from '../../schemas/topics.ts'
 import { textOf } from '../io/fault.ts'
 import type { EventLog, Follower } from '../io/log/port.ts'
@@ -44,6 +45,8 @@ export function followPeers(options: {
   readonly source: string
   readonly memory: Memory
   readonly idleMs: number
+  /** Another gateway has told the end of a call. */
+  readonly ended: (event: Event & LlmCompleted) => void
   readonly logger: Logger
 }): Peers {
   const { log, memory, logger } = options
@@ -64,6 +67,7 @@ export function followPeers(options: {
           const read = decode(record)
           if ('unreadable' in read) continue // the sink tells the world about it
           remember(memory, read.event, false, Date.now() - options.idleMs)
+          if (read.event.type === 'llm.completed') options.ended(read.event)
           known = true
         }
         if (!known) return

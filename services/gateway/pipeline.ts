@@ -93,7 +93,7 @@ async function serveRead(
     previousResponseId: ask.previousResponseId,
     history: conversation === null || json === null ? null : historyIn(conversation, json.value),
   }
-  if (pipeline.peers.any) await knownElsewhere(pipeline, lineage)
+  if (pipeline.peers.any) await knownElsewhere(pipeline, lineage, door, who)
   const found = place(pipeline, who.agent, lineage)
   if ('code' in found) return no(found, protocol, { who, door })
   // Before anything is decided: what the request brings back may be why it is refused.
@@ -133,13 +133,19 @@ async function serveRead(
  * A conversation that goes on and that is not known here may have begun at another gateway, whose word is on its way: it
  * is waited for, briefly.
  */
-async function knownElsewhere(pipeline: Pipeline, told: Told): Promise<void> {
+async function knownElsewhere(pipeline: Pipeline, told: Told, door: Door, who: Identity): Promise<void> {
   const deadline = performance.now() + peersWaitMs
-  while (pipeline.runs.goesOnUnknown(told)) {
+  while (pipeline.runs.goesOnUnknown(told) || isUnheard(pipeline, door, who)) {
     const left = deadline - performance.now()
     if (left <= 0 || !(await pipeline.peers.news(left))) return
   }
 }
+
+/** An answer in the background is asked for, and nothing tells who has it. */
+const isUnheard = ({ queued }: Pipeline, { matched, pinned }: Door, { agent }: Identity): boolean =>
+  matched.route.operation === 'retrieve' &&
+  pinned === null &&
+  queued.providerOf(agent, matched.params['id'] ?? '') === null
 
 /** A record is with all readers some milliseconds after it was written; on a busy machine or over Kafka, some tens. */
 const peersWaitMs = 500

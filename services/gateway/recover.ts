@@ -13,6 +13,8 @@ export type Admission = AdmissionGranted & { readonly time: number }
 export type Former = {
   /** Calls that never ended. */
   readonly orphans: readonly Admission[]
+  /** Those that go on in the background, by request: where their admission stands. */
+  readonly waiting: ReadonlyMap<string, number>
   /** Calls for which money was held, as far back as was read. */
   readonly calls: readonly FormerCall[]
 }
@@ -24,9 +26,11 @@ const maxRecords = 200_000
 
 export async function takeOver(log: EventLog, at: Partition, memory: Memory, sinceMs: number): Promise<Former> {
   const open = new Map<string, Admission>()
+  /** Where they stand; of those in the background too. */
+  const begun = new Map<string, number>()
   const held = new Map<string, Held>()
   const calls: FormerCall[] = []
-  if (!(await log.partitions(at.topic)).includes(at.partition)) return { orphans: [], calls }
+  if (!(await log.partitions(at.topic)).includes(at.partition)) return { orphans: [], waiting: begun, calls }
   const { earliest, end } = await log.bounds(at)
   const mark = (await log.committed(memoryGroup, at))?.offset ?? earliest
   const offset = Math.max(earliest, Math.min(mark, end), end - maxRecords)
@@ -42,24 +46,28 @@ export async function takeOver(log: EventLog, at: Partition, memory: Memory, sin
   await follower.close()
   for (const [requestId, hold] of held)
     calls.push({ ...hold, requestId, isQueued: !open.has(requestId), wasOpen: open.has(requestId), endedAt: null })
-  return { orphans: [...open.values()], calls }
+  for (const requestId of open.keys()) begun.delete(requestId)
+  return { orphans: [...open.values()], waiting: begun, calls }
 
   function fold(event: Event, offset: number): void {
     const requestId = event.request_id ?? ''
     // Asking for an answer in the background ends what began it, or nothing: it has no end of its own, and costs nothing.
     if (event.type === 'admission.granted' && event.operation !== 'retrieve') {
       open.set(requestId, event)
+      begun.set(requestId, offset)
       if (event.data !== undefined) held.set(requestId, { ...event.data, costNanoUsd: event.bound_nano_usd ?? 0 })
-    } else if (event.type === 'llm.completed') {
+    } else if (event.type === 'llm.completed' || event.type === 'admission.settled') {
       open.delete(requestId)
+      begun.delete(requestId)
       const hold = held.get(requestId)
-      const costNanoUsd = event.cost_nano_usd ?? 0
+      const isHere = event.type === 'llm.completed'
+      const costNanoUsd = (isHere ? event.cost_nano_usd : event.data.cost_nano_usd) ?? 0
       if (hold !== undefined)
         calls.push({
           ...hold,
           requestId,
           isQueued: false,
-          wasOpen: event.reason === crashedReason,
+          wasOpen: isHere && event.reason === crashedReason,
           costNanoUsd,
           endedAt: offset,
         })

@@ -95,13 +95,18 @@ export function openCalls(
         open.set(requestId, call)
         const ended = early.get(requestId)
         early.delete(requestId)
-        if (ended !== undefined) end(requestId, call, ended.costNanoUsd, ended.by, ended.time)
+        if (ended?.by?.producer === gateway) end(requestId, call, ended.costNanoUsd, ended.by, ended.time)
       } else if (event.type === 'llm.queued') {
         const call = open.get(requestId)
         if (call !== undefined) call.queued = true
+      } else if (event.type === 'admission.settled') {
+        const call = open.get(requestId)
+        if (call !== undefined) end(requestId, call, event.data.cost_nano_usd, by, event.time)
       } else if (event.type === 'llm.completed') {
         const call = open.get(requestId)
         const costNanoUsd = event.cost_nano_usd ?? 0
+        // Whoever let it through says when that has settled what another gateway saw end.
+        if (call?.queued === true && by?.producer !== call.gateway) return
         if (call !== undefined) end(requestId, call, costNanoUsd, by, event.time)
         // Else no cap stands over it.
         else if (!ordered && costNanoUsd > 0) early.set(requestId, { costNanoUsd, by, time: event.time })
