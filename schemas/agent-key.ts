@@ -1,9 +1,10 @@
 /** What an agent's key looks like: `slk_<id>_<secret>`. The id may be shown; the secret only ever as part of a hash. */
 export type AgentKey = { readonly id: string; readonly secret: string }
 
-/** Whose key it is, found by the key's hash. */
+/** Whose key it is. */
 export type KeyOwner = { readonly agent: string; readonly keyId: string }
-export type KeyView = { find(hash: string): KeyOwner | undefined }
+/** The keys that are good, found by their hash, or by the id that tokens name. */
+export type KeyView = { find(hash: string): KeyOwner | undefined; byId(id: string): KeyOwner | undefined }
 
 const form = /^slk_([A-Za-z0-9-]{1,64})_([A-Za-z0-9_-]{16,200})$/
 

@@ -64,13 +64,12 @@ export async function openInForce(options: InForceOptions): Promise<InForce> {
     config: () => now.config,
     policies: () => now.policies,
     payloads: () => now.config.payloads,
-    listed: { find: hash => now.listed.find(hash) },
-    withoutRemoved: keys => ({
-      find(hash): KeyOwner | undefined {
-        const owner = keys.find(hash)
-        return owner === undefined || live.removed(owner.agent) ? undefined : owner
-      },
-    }),
+    listed: { find: hash => now.listed.find(hash), byId: id => now.listed.byId(id) },
+    withoutRemoved(keys) {
+      const kept = (owner: KeyOwner | undefined) =>
+        owner === undefined || live.removed(owner.agent) ? undefined : owner
+      return { find: hash => kept(keys.find(hash)), byId: id => kept(keys.byId(id)) }
+    },
   }
 }
 

@@ -8,6 +8,7 @@ import { topics } from '../../schemas/topics.ts'
 import { Fault } from './fault.ts'
 import type { EventLog } from './log/port.ts'
 import { followView } from './log/view.ts'
+import { writeOne } from './log/write-one.ts'
 import { mintAgentKey, mintId } from './mint.ts'
 import { within } from './patience.ts'
 
@@ -84,6 +85,7 @@ export type FollowKeysOptions = {
 export function followKeys(log: EventLog, options: FollowKeysOptions = {}): FollowedKeys {
   let keys: Keys = new Map()
   let owners: ReadonlyMap<string, KeyOwner> = new Map()
+  let byId: ReadonlyMap<string, KeyOwner> = new Map()
   const view = followView<Keys>({
     log,
     topic: topics.config.name,
@@ -92,6 +94,7 @@ export function followKeys(log: EventLog, options: FollowKeysOptions = {}): Foll
     changed: state => {
       keys = state
       owners = ownersOf(state)
+      byId = new Map([...owners.values()].map(owner => [owner.keyId, owner]))
       options.changed?.()
     },
     ...(options.file === undefined
@@ -114,6 +117,7 @@ export function followKeys(log: EventLog, options: FollowKeysOptions = {}): Foll
   return {
     ...view,
     find: hash => owners.get(hash),
+    byId: id => byId.get(id),
     rows: () => [...keys.values()].map(({ hash, ...row }) => row),
   }
 }
@@ -159,23 +163,11 @@ function read(message: Message): { readonly fact: KeyFact; readonly time: number
 
 /** Gives the time under which the fact was written. */
 async function write(log: EventLog, fact: KeyFact): Promise<number> {
-  await within(log.ensure([topics.config]), 'did not take it; no key was changed')
-  const writer = await log.writer(topics.config.name)
-  try {
-    // A key has two facts in its life, so the sequence tells which one it is; told twice, it has the same id.
-    const origin = { producer: `key-${fact.key_id}`, epoch: 0, sequence: fact.type === 'key.created' ? 0 : 1 }
-    const time = Date.now()
-    const message = encode({ id: formatEventId(origin), source: '/sluice/keys', time, ...fact }, fact.key_id)
-    const written = new Promise<void>((resolve, reject) =>
-      writer.append(message, fault => (fault === null ? resolve() : reject(fault))),
-    )
-    await within(
-      written.then(() => writer.flush()),
-      'did not take it; should it do so late, the list of keys shows it',
-    )
-    return time
-  } finally {
-    // A fact that the log has not taken by now is let go of: nobody was told the key.
-    await writer.close()
-  }
+  // A key has two facts in its life, so the sequence tells which one it is; told twice, it has the same id.
+  const origin = { producer: `key-${fact.key_id}`, epoch: 0, sequence: fact.type === 'key.created' ? 0 : 1 }
+  const time = Date.now()
+  const message = encode({ id: formatEventId(origin), source: '/sluice/keys', time, ...fact }, fact.key_id)
+  // A key that the log has not taken in time was told to nobody.
+  await writeOne(log, topics.config, message, 'should it do so late, the list of keys shows it')
+  return time
 }
