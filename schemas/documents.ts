@@ -4,6 +4,7 @@ import { policyFact } from './config-fact.ts'
 import { header } from './envelope.ts'
 import { fact } from './events.ts'
 import { keyFact } from './key.ts'
+import { signerFact } from './signer.ts'
 import { signal } from './stop.ts'
 import { type TopicSpec, topics } from './topics.ts'
 
@@ -15,10 +16,11 @@ type Json = { readonly [name: string]: unknown }
 export function messageSchemas(): ReadonlyMap<string, Json> {
   const facts = fact.options.flatMap(option => typesOf(option).map(type => [type, bodyOf(option)] as const))
   const keys = keyFact.options.map(option => [option.shape.type.value, bodyOf(option)] as const)
+  const signers = signerFact.options.map(option => [option.shape.type.value, bodyOf(option)] as const)
   const policies = policyFact.options.map(option => [option.shape.type.value, bodyOf(option)] as const)
   const alerts = typesOf(alert).map(type => [`alert.${type}`, bodyOf(alert)] as const)
   const signals = typesOf(signal).map(type => [`signal.${type}`, bodyOf(signal)] as const)
-  return new Map([...facts, ...keys, ...policies, ...alerts, ...signals])
+  return new Map([...facts, ...keys, ...signers, ...policies, ...alerts, ...signals])
 }
 
 /** An AsyncAPI 3.0 document: channels are topics, keys and settings are Kafka bindings. */
@@ -74,7 +76,7 @@ function channelOf(topic: TopicSpec, types: readonly string[]): Json {
 /** Which messages stand on which topic. A topic of later parts has none yet. */
 function typesOn(topic: string, schemas: ReadonlyMap<string, Json>): readonly string[] {
   const types = [...schemas.keys()]
-  const isConfig = (type: string) => type.startsWith('key.') || type.startsWith('policy.')
+  const isConfig = (type: string) => /^(key|signer|policy)\./.test(type)
   const isAlert = (type: string) => type.startsWith('alert.')
   const isSignal = (type: string) => type.startsWith('signal.')
   if (topic === 'config') return types.filter(isConfig)

@@ -5,6 +5,7 @@ import { type Envelope, header } from './envelope.ts'
 import { guardrailHit } from './guardrail.ts'
 import { llmCompleted, llmQueued } from './llm.ts'
 import { killObserved, runChanged, runContinued, runStarted, scopeChanged } from './run.ts'
+import { tokenIssued } from './token.ts'
 import { toolCalled, toolReturned } from './tool.ts'
 
 /** Every fact of `sluice.events`. A new one is a line here; exhaustive switches then stop compiling. */
@@ -25,6 +26,7 @@ export const fact = z.discriminatedUnion('type', [
   agentCalled,
   agentReturned,
   guardrailHit,
+  tokenIssued,
 ])
 export type Fact = z.infer<typeof fact>
 export type Event = Envelope & Fact

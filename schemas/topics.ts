@@ -51,7 +51,7 @@ export const topics = {
     cleanup: 'compact',
     retentionMs: -1,
     key: 'object id',
-    holds: 'agents, keys and policies as versioned facts',
+    holds: 'agents, keys, the signers of tokens and policies as versioned facts',
   },
   deadletters: {
     name: 'sluice.deadletters',

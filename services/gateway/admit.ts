@@ -11,6 +11,7 @@ import { refusals } from './refusals.ts'
 import { cappedRuns, runRefusal, watch } from './run-admission.ts'
 import type { Found } from './runs.ts'
 import type { CallPath } from './tolls.ts'
+import { tokenRefusal } from './under-token.ts'
 
 /** Whether a call may be made: where it can go, and what is held for it; or why not. */
 export type Decided =
@@ -31,7 +32,7 @@ export type Wanted = {
 export async function admit(pipeline: Pipeline, policies: Policies, caller: Caller, wanted: Wanted): Promise<Decided> {
   const { requestId, door, ask, body, who, team, found } = wanted
   const plan = planOf(pipeline, policies, door, ask, who)
-  const place = { run: found.run, agent: who.agent, team, model: ask.model }
+  const place = { run: found.run, agent: who.agent, chain: who.token?.links, team, model: ask.model }
   const denied = runRefusal(pipeline, policies, place) ?? policyRefusal(policies, plan, ask, who, door.protocol)
   if (denied !== null || plan === null)
     return { refusal: denied ?? refusals.unknownModel(ask.model ?? '', door.protocol.name) }
@@ -91,5 +92,7 @@ function policyRefusal(
 ): Refusal | null {
   if (ask.model !== null && !policies.mayUse(who.agent, ask.model))
     return refusals.modelNotAllowed(who.agent, ask.model)
+  const byToken = tokenRefusal(policies, who, ask.model)
+  if (byToken !== null) return byToken
   return plan === null ? refusals.unknownModel(ask.model ?? '', protocol.name) : null
 }

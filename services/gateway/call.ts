@@ -6,6 +6,7 @@ import type { Door } from './door.ts'
 import type { Identity } from './identity.ts'
 import type { Ask } from './protocols/protocol.ts'
 import type { Found, Told as Lineage } from './runs.ts'
+import { chainOf } from './under-token.ts'
 
 /** One model call after it was read and filed; nothing of it changes any more. */
 export type Call = {
@@ -48,6 +49,7 @@ export function fileCall(
   const { run } = found
   const { route } = door.matched
   const nested = run.ancestors.length > 0
+  const delegated = who.token === undefined ? null : chainOf(who)
   const work: Work = {
     team: also.team,
     agent: who.agent,
@@ -66,6 +68,8 @@ export function fileCall(
     request_id: also.requestId,
     trace_id: told.traceId ?? undefined,
     parent_span_id: told.parentSpanId ?? undefined,
+    chain: delegated?.chain,
+    chain_verified: delegated?.chain_verified,
     policy_version: also.policyVersion,
   }
   const base: CallBase = {

@@ -5,22 +5,23 @@ import { type Continued, encodeFact, type Fact } from '../../schemas/events.ts'
 import type { Standing } from '../core/stops.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
-import { followKeys } from '../io/keys.ts'
 import type { EventLog, Partition } from '../io/log/port.ts'
 import type { AppliedPolicy, LivePolicy } from '../io/policy-follow.ts'
+import type { TokenSigner } from '../io/token-signer.ts'
 import { adminRoutes } from './admin.ts'
+import { type BearerFiles, followBearers } from './bearers.ts'
 import { openRunBreakers, type RunBreakers } from './breakers.ts'
 import { openBodyReader } from './caller.ts'
 import { followControl } from './control.ts'
 import { openDispatch } from './dispatch.ts'
 import { endedElsewhere } from './ended-elsewhere.ts'
 import { openForwarding } from './forward.ts'
-import { openIdentities } from './identity.ts'
 import { openInForce } from './in-force.ts'
 import { openKillswitch } from './killswitch.ts'
 import type { Memory } from './memory.ts'
 import { openMetrics } from './metrics.ts'
 import { openMoney } from './money.ts'
+import { oauthRoute } from './oauth-route.ts'
 import { openCalls } from './open-calls.ts'
 import type { Pipeline } from './parts.ts'
 import { followPeers, noPeers } from './peers.ts'
@@ -39,7 +40,7 @@ import { tellStops } from './stop-told.ts'
 import { openReports } from './told.ts'
 import { unansweredFacts } from './tools.ts'
 
-export type GatewayOptions = {
+export type GatewayOptions = BearerFiles & {
   readonly config: Config
   readonly host: string
   readonly port: number
@@ -57,9 +58,7 @@ export type GatewayOptions = {
   /** Where all roles meet: the same log in embedded mode, Kafka beyond one machine. */
   readonly shared: EventLog
   readonly adminToken: string
-  /** Where the issued keys are kept for a start without the shared log. */
-  readonly keysFile?: string
-  /** Likewise what is known of stops. */
+  /** Where what is known of stops is kept for a start without the shared log. */
   readonly stopsFile?: string
   /** Where the policy that was applied is kept for the same. */
   readonly policyFile?: string
@@ -172,26 +171,22 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           logger,
         })
       : noPeers
-  const keys = followKeys(options.shared, {
-    changed: () => forget(),
-    ...(options.keysFile === undefined ? {} : { file: options.keysFile }),
-    onFault: error => logger.warn({ err: error }, 'what is known of keys could not be kept'),
-  })
+  const bearers = followBearers(options.shared, inForce, options, logger)
+  forget = bearers.identities.forget
   const control = followControl({
     log: options.shared,
     listeners: [killswitch.hear, record => record.about === 'money' && money.hear(record.decision)],
     remembered: killswitch.remembered,
   })
-  await keys.known
+  await bearers.keysKnown
   control.caughtUp.then(() => killswitch.caughtUp()).catch(() => {}) // told by `ended`
-  // A run and its limits may be known to others only; but a log that is away is not waited for.
-  await Promise.all([control.known, Promise.race([peers.known, sleep(peersWaitMs, undefined, { ref: false })])])
-  const identities = openIdentities([inForce.listed, inForce.withoutRemoved(keys)])
-  forget = identities.forget
+  // A run and its limits, or who signed a token, may be known to others only; but a log that is away is not waited for.
+  const others = Promise.all([peers.known, bearers.signersKnown])
+  await Promise.all([control.known, Promise.race([others, sleep(peersWaitMs, undefined, { ref: false })])])
   const inFlight = { count: 0, draining: false }
   const pipeline: Pipeline = {
     policies: inForce.policies,
-    identities,
+    identities: bearers.identities,
     runs,
     killswitch,
     peers,
@@ -232,7 +227,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const evicting = setInterval(() => breakers?.evict(Date.now() - idleTimeoutMs), evictEveryMs)
 
-  const app = listener(config, pipeline, inForce.live, logger, options)
+  const app = listener(config, pipeline, inForce.live, bearers.signer, logger, options)
   await app.listen({
     host: options.host,
     port: options.port,
@@ -243,7 +238,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
     applied: inForce.live.applied,
-    broken: Promise.all([keys.ended, control.ended, inForce.live.ended]).then(() => new Promise<never>(() => {})),
+    broken: Promise.all([bearers.ended, control.ended, inForce.live.ended]).then(() => new Promise<never>(() => {})),
     async close(drainMs = 8_000) {
       inFlight.draining = true
       const deadline = performance.now() + drainMs
@@ -255,7 +250,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       clearInterval(evicting)
       await control.close()
       await killswitch.close()
-      await keys.close()
+      await bearers.close()
       await inForce.live.close()
       await peers.close()
       pipeline.bodies.close()
@@ -286,6 +281,7 @@ function listener(
   config: Config,
   pipeline: Pipeline,
   live: LivePolicy,
+  signer: TokenSigner,
   logger: Logger,
   options: GatewayOptions,
 ): FastifyInstance {
@@ -338,6 +334,7 @@ function listener(
       reply.raw.destroy()
     })
   })
+  oauthRoute(app, { pipeline, signer, logger })
   runRoutes(app, { pipeline, adminToken: options.adminToken, logger })
   adminRoutes(app, { token: options.adminToken, log: options.shared, live, ledgerOwners: options.ledgerOwners })
   // In a hook, so that nothing of the body, not even its type, is looked at before the pipeline knows whose it is.

@@ -1,9 +1,11 @@
 import type { RunSource } from '../../schemas/work.ts'
+import type { Identity } from './identity.ts'
 import type { Pipeline } from './parts.ts'
 import type { Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
 import type { Run } from './run.ts'
 import type { Found, Told } from './runs.ts'
+import { strayed } from './under-token.ts'
 
 /**
  * A run is its first agent's, and whoever works in it spends its money. An agent works in its own runs and in what these
@@ -16,13 +18,13 @@ export function mayWorkIn({ runs, policies }: Pipeline, agent: string, run: Run)
 }
 
 /** The run that a request belongs to, or that it may not be there. */
-export function place(pipeline: Pipeline, agent: string, told: Told): Found | Refusal {
+export function place(pipeline: Pipeline, who: Identity, told: Told): Found | Refusal {
   const found = pipeline.runs.of(told)
-  const refusal = refusalOf(pipeline, agent, found.run)
+  const refusal = strayed(who, found.run) ?? refusalOf(pipeline, who.agent, found.run)
   if (refusal === null) return found
   if (found.opened) pipeline.runs.drop(found.run)
   // A trace or a session goes through many agents and asks for nobody's money: each of them has runs of its own in it.
-  return told.claim !== null && shared.has(found.source) ? place(pipeline, agent, { ...told, claim: null }) : refusal
+  return told.claim !== null && shared.has(found.source) ? place(pipeline, who, { ...told, claim: null }) : refusal
 }
 
 const shared: ReadonlySet<RunSource> = new Set(['peer-header', 'traceparent'])

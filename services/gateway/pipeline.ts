@@ -20,6 +20,7 @@ import { refusalAnswer, refuse } from './refuse.ts'
 import { startsDue } from './run-facts.ts'
 import type { Found, Told } from './runs.ts'
 import { returnedFacts } from './tools.ts'
+import { modelsFor, toldUnder } from './under-token.ts'
 
 /** identity ─► policy ─► admit ─► route ─► upstream ─► meter ─► record. Every exit passes the recorder. */
 export async function serve(pipeline: Pipeline, req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -81,10 +82,10 @@ async function serveRead(
     return caller.answer(
       200,
       answerHeaders(context.requestId),
-      Buffer.from(JSON.stringify(protocol.modelList(policies.modelsFor(who.agent, protocol.name)))),
+      Buffer.from(JSON.stringify(protocol.modelList(modelsFor(policies, who, protocol)))),
     )
 
-  const headers = told(caller.req.headers)
+  const headers = toldUnder(who, told(caller.req.headers))
   const conversation = protocol.conversation(matched)
   const lineage = {
     scope: scopeOf({ agent: who.agent, key_id: who.keyId }),
@@ -94,7 +95,7 @@ async function serveRead(
     history: conversation === null || json === null ? null : historyIn(conversation, json.value),
   }
   if (pipeline.peers.any) await knownElsewhere(pipeline, lineage, door, who)
-  const found = place(pipeline, who.agent, lineage)
+  const found = place(pipeline, who, lineage)
   if ('code' in found) return no(found, protocol, { who, door })
   // Before anything is decided: what the request brings back may be why it is refused.
   for (const fact of resultsIn(pipeline, lineage, found, ask)) pipeline.recorder.tell(fact, found.run.rootId)

@@ -11,7 +11,7 @@ export const refusals = {
     // A signature cannot be checked by whoever does not have the secret that it was made with.
     message: authorization?.startsWith('AWS4-')
       ? 'AWS signatures are not accepted here: send a Sluice key as the bearer token (AWS_BEARER_TOKEN_BEDROCK).'
-      : 'No valid Sluice key: send one that `sluice keys create --agent <name>` printed as the API key.',
+      : 'No valid Sluice key or token: send a key that `sluice keys create --agent <name>` printed as the API key, or a token that has not expired.',
   }),
   noSuchRoute: (method: string, path: string): Refusal => ({
     code: 'not_found',
@@ -111,6 +111,11 @@ export const refusals = {
     code: 'delegation_not_allowed',
     status: 403,
     message: `The agent ${agent} may not work in the run ${JSON.stringify(runId)} or below it: it is another agent's, which does not delegate to it.`,
+  }),
+  strayed: (own: string, named: string): Refusal => ({
+    code: 'delegation_not_allowed',
+    status: 403,
+    message: `The token stands for the run ${JSON.stringify(own)}; ${JSON.stringify(named)} is neither that nor below it.`,
   }),
   logUnavailable: (): Refusal => ({
     code: 'log_unavailable',

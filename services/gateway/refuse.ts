@@ -6,6 +6,7 @@ import type { Identity } from './identity.ts'
 import { ownHeaders } from './outgoing.ts'
 import type { Pipeline } from './parts.ts'
 import type { Protocol, Refusal } from './protocols/protocol.ts'
+import { chainOf } from './under-token.ts'
 
 export type Refused = {
   readonly requestId: string
@@ -53,6 +54,7 @@ const strayOf = (requestId: string, who: Identity, door: Door, policyVersion: st
   operation: door.matched.route.operation,
   protocol: door.protocol.name,
   ...defined({ provider: door.pinned?.name }),
+  ...chainOf(who),
 })
 
 export function refusalAnswer(caller: Caller, protocol: Protocol, refusal: Refusal, headers: readonly string[]): void {

@@ -21,6 +21,7 @@ import { refusals } from './refusals.ts'
 import { refusalAnswer } from './refuse.ts'
 import type { Run } from './runs.ts'
 import { type Payloads, shownArgs, shownResult } from './tools.ts'
+import { chainOf, strayed, toldUnder } from './under-token.ts'
 
 /** Items of one request. An agent that has more sends more requests. */
 const maxItems = 10_000
@@ -119,13 +120,13 @@ function runOf(
   const scope = scopeOf({ agent: who.agent, key_id: who.keyId })
   const ask = (claim: RunClaim | null) => {
     const told = { scope, claim, parentRunId: it.parent_run_id ?? parentRunId, previousResponseId: null, history: null }
-    const found = place(pipeline, who.agent, told)
+    const found = place(pipeline, who, toldUnder(who, told))
     return 'code' in found ? found : found.run
   }
   if (it.run_id !== undefined && isRunId(it.run_id)) return ask({ runId: it.run_id, source: 'header' })
   const asked =
     'tool_call_id' in it && it.tool_call_id !== undefined ? pipeline.runs.ofCall(scope, it.tool_call_id) : undefined
-  if (asked !== undefined) return asked
+  if (asked !== undefined) return strayed(who, asked) ?? asked
   const run = ask(sameRun.claim)
   if ('id' in run) sameRun.claim = { runId: run.id, source: sameRun.claim?.source ?? 'new' }
   return run
@@ -139,6 +140,7 @@ function workOf(pipeline: Pipeline, who: Identity, it: Reported, run: Run): Work
     run_id: run.id,
     root_run_id: run.rootId,
     policy_version: policies.version,
+    ...chainOf(who),
     ...defined({
       team: policies.teamOf(who.agent),
       user: it.user,

@@ -1,5 +1,6 @@
 import type { Event } from '../../schemas/events.ts'
 import type { Capped } from '../core/caps.ts'
+import type { Link } from '../core/delegation.ts'
 import { type Breach, breachOf, expiryOf, limitOf } from '../core/run-limits.ts'
 import type { Caller } from './caller.ts'
 import type { Pipeline } from './parts.ts'
@@ -14,13 +15,17 @@ import type { Found } from './runs.ts'
 export type Path = {
   readonly run: Run
   readonly agent: string
+  /** For whom it acts, by a token. */
+  readonly chain?: readonly Link[] | undefined
   readonly team: string | undefined
   readonly model: string | null
 }
 
 /** Nearest first. */
-export function scopesOf({ run, agent, team, model }: Path): readonly string[] {
+export function scopesOf({ run, agent, chain, team, model }: Path): readonly string[] {
   const scopes = [...run.scopes, `agent:${agent}`]
+  // Who is stopped does not go on through others.
+  if (chain !== undefined) for (const link of chain) if (link.agent !== agent) scopes.push(`agent:${link.agent}`)
   if (team !== undefined) scopes.push(`team:${team}`)
   scopes.push('org')
   if (model !== null) scopes.push(`model:${model}`)

@@ -5,12 +5,14 @@ import { defined } from '../core/defined.ts'
 import { isRunId } from '../core/lineage.ts'
 import { breachOf, type RunLimits, widens } from '../core/run-limits.ts'
 import { Fault } from '../io/fault.ts'
+import { type Asker, knownRun, type Outcome } from './asker.ts'
+import type { Identity } from './identity.ts'
 import { mayWorkIn } from './leave.ts'
 import type { Pipeline } from './parts.ts'
 import { refusals } from './refusals.ts'
 import type { Run } from './run.ts'
 import { startOf } from './run-facts.ts'
-import { type Asker, knownRun, type Outcome } from './run-routes.ts'
+import { chainOf, strayed } from './under-token.ts'
 
 const count = z.number().int().positive()
 /** A run's own terms, as a request tells them. */
@@ -36,7 +38,13 @@ const request = z.strictObject({
 })
 
 /** Opens a run by request. It may only narrow what the runs above it have; its start is a fact when this resolves. */
-export async function openRun(pipeline: Pipeline, asker: Asker, body: unknown): Promise<Outcome> {
+export async function openRun(
+  pipeline: Pipeline,
+  asker: Asker,
+  body: unknown,
+  /** Who will work in it by a token; else it is known whose it is from the asker alone. */
+  bearer: Identity | null = null,
+): Promise<Outcome> {
   const parsed = request.safeParse(body)
   if (!parsed.success) return refusals.invalid(z.prettifyError(parsed.error))
   const wanted = parsed.data
@@ -46,12 +54,15 @@ export async function openRun(pipeline: Pipeline, asker: Asker, body: unknown): 
   if (asker.agent !== null && agent !== asker.agent.agent && !policies.mayDelegate(asker.agent.agent, agent))
     return refusals.delegationNotAllowed(asker.agent.agent, agent)
 
-  const { parentRunId } = wanted
+  // Whoever works by the token of a run spends that run's money, in whatever it opens.
+  const parentRunId = wanted.parentRunId ?? asker.agent?.token?.run?.id
   const parent = parentRunId === undefined ? null : await knownRun(pipeline, parentRunId)
   if (parent?.about === null || parent === undefined)
     return refusals.invalid(`parentRunId: there is no run ${JSON.stringify(parentRunId)}`)
   if (parent !== null && asker.agent !== null && !mayWorkIn(pipeline, asker.agent.agent, parent))
     return refusals.noLeave(asker.agent.agent, parent.id)
+  const astray = parent === null || asker.agent === null ? null : strayed(asker.agent, parent)
+  if (astray !== null) return astray
   const above = parent === null ? [] : [...pipeline.runs.above(parent), parent]
   const limits = limitsOfTerms(wanted)
   const wide = widens(
@@ -80,21 +91,23 @@ export async function openRun(pipeline: Pipeline, asker: Asker, body: unknown): 
   return { run, status: 201 }
 
   function workOf(run: Run, agent: string): Work {
+    const who = bearer ?? (asker.agent?.agent === agent ? asker.agent : null)
     return {
       agent,
       run_id: run.id,
       root_run_id: run.rootId,
-      run_source: 'header',
+      run_source: bearer === null ? 'header' : 'token',
       policy_version: policies.version,
       ...defined({
         team: policies.teamOf(agent),
-        key_id: asker.agent?.agent === agent ? asker.agent.keyId : undefined,
+        key_id: who?.keyId,
         task: wanted.task,
         labels: wanted.labels,
         parent_run_id: run.parentId ?? undefined,
         ancestors: run.parentId === null ? undefined : [...run.ancestors],
         depth: run.parentId === null ? undefined : run.ancestors.length,
       }),
+      ...(who === null ? {} : chainOf(who)),
     }
   }
 }

@@ -2,25 +2,20 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { same } from './admin.ts'
+import { type Asker, type Outcome, theirs } from './asker.ts'
 import { HttpCaller } from './caller.ts'
-import type { Identity } from './identity.ts'
 import type { Pipeline } from './parts.ts'
 import type { Refusal } from './protocols/protocol.ts'
 import { openai } from './protocols/protocols.ts'
 import { readJson } from './read.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer } from './refuse.ts'
-import type { Run } from './run.ts'
 import { type Act, actOn, acts } from './run-acts.ts'
 import { openRun } from './run-open.ts'
 import { viewOf } from './run-view.ts'
 import { isMinted } from './runs.ts'
 import { actOnScope, scopeActs, scopeView } from './scope-acts.ts'
 
-/** Whoever asks something of a run: an agent by its key, or whoever holds the admin token. */
-export type Asker = { readonly name: string; readonly agent: Identity | null }
-/** What is answered: a run, or why not. */
-export type Outcome = { readonly run: Run; readonly status: number } | Refusal
 type Answer = { readonly status: number; readonly runId?: string; readonly body: object } | Refusal
 
 /**
@@ -126,18 +121,3 @@ function askerOf(pipeline: Pipeline, adminToken: string, req: IncomingMessage): 
   const agent = pipeline.identities.of(req.headers, (req.url ?? '').split('?')[1] ?? '')
   return agent === null ? null : { name: `agent:${agent.agent}`, agent }
 }
-
-/** The run, if the asker may act on it: an admin on all, an agent on its own and on what was spawned by its own. */
-export async function theirs(pipeline: Pipeline, asker: Asker, id: string): Promise<Run | null> {
-  const run = await knownRun(pipeline, id)
-  if (run === undefined) return null
-  const { agent } = asker
-  if (agent === null) return run
-  return [run, ...pipeline.runs.above(run)].some(one => one.about?.agent === agent.agent) ? run : null
-}
-
-export const knownRun = (pipeline: Pipeline, id: string): Promise<Run | undefined> =>
-  pipeline.peers.awaited(() => pipeline.runs.get(id), peersWaitMs)
-
-/** A run that was opened at another gateway is known here some milliseconds later; over Kafka, some tens. */
-const peersWaitMs = 500

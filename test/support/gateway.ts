@@ -63,6 +63,7 @@ export async function startTestGateway(t: TestContext, options: GatewayTestOptio
     at: { topic: topics.events.name, partition: 0 },
     shared: log,
     adminToken,
+    tokenKeyFile: path.join(dataDir, 'token-key.json'),
     life: nextLife(dataDir, 'gateway', 0),
     nextLife: () => nextLife(dataDir, 'gateway', 0),
     ledgerOwners: 1,

@@ -62,7 +62,15 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     nextLife: () => nextLife(settings.dataDir, 'gateway', slot),
     ledgerOwners: spooled ? topics.ledger.partitions : 1,
     shared,
-    ...(spooled ? { keysFile: known('keys'), policyFile: known('policy'), stopsFile: known('stops') } : {}),
+    ...(spooled
+      ? {
+          keysFile: known('keys'),
+          signersFile: known('signers'),
+          policyFile: known('policy'),
+          stopsFile: known('stops'),
+        }
+      : {}),
+    tokenKeyFile: path.join(settings.dataDir, 'token-key.json'),
     adminToken: credentials.adminToken.reveal(),
     peers: settings.workers > 1 || spooled,
     logger,

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto'
+import { type TokenClaims, type TokenIssued, tokenIssuer } from '../../schemas/token.ts'
+import { defined } from '../core/defined.ts'
+import { actorsOf, type Delegation, type Link, longestChain } from '../core/delegation.ts'
+import { narrows, type Scope, wholeScope } from '../core/scope.ts'
+import { Fault } from '../io/fault.ts'
+import type { TokenSigner } from '../io/token-signer.ts'
+import { type Asker, theirs } from './asker.ts'
+import type { Identity } from './identity.ts'
+import type { Pipeline } from './parts.ts'
+import type { Refusal } from './protocols/protocol.ts'
+import { refusals } from './refusals.ts'
+import type { Run } from './run.ts'
+import { openRun } from './run-open.ts'
+import type { OauthError, TokenRequest, TokenType } from './token-request.ts'
+import { chainOf } from './under-token.ts'
+
+/** What is answered: the token (RFC 8693, 2.2.1), or why there is none. `run_id` is ours. */
+export type Issued = {
+  readonly access_token: string
+  readonly issued_token_type: TokenType
+  readonly token_type: 'Bearer'
+  /** Seconds. */
+  readonly expires_in: number
+  readonly scope: string
+  readonly run_id?: string
+}
+export type Denied = { readonly error: OauthError; readonly refusal: Refusal }
+
+/**
+ * Seconds. The default is the length of one piece of work; whoever delegates more asks again. A token cannot be taken
+ * back by itself, so none outlives the hour: what ends it sooner is the end of its key, of its signer or of its run.
+ */
+const lifetime = { usual: 900, longest: 3_600 }
+
+/**
+ * A narrower token, for the subject itself or for an agent that it may delegate to.
+ *
+ * A token for another agent stands for a run of that agent's own, below the run that it was derived from: a run has one
+ * agent, whose steps, loops and stops are its own, while its money counts up the tree. Where the run that is named is
+ * already the agent's, the token stands for that one: so a token is renewed, and a run that was opened with terms is
+ * handed over.
+ */
+export async function exchangeToken(
+  pipeline: Pipeline,
+  signer: TokenSigner,
+  request: TokenRequest,
+): Promise<Issued | Denied> {
+  const subject = pipeline.identities.find(request.subjectToken)
+  if (subject === null) return unacceptable('subject_token')
+  const actor = actorOf(pipeline, request, subject)
+  if ('error' in actor) return actor
+  const links = linked(pipeline, subject, actor)
+  if ('error' in links) return links
+  const held = subject.token?.scope ?? wholeScope
+  const scope = request.scope ?? held
+  if (!narrows(scope, held))
+    return denied('invalid_scope', refusals.invalid(`A token may only narrow ${held.join(' ')}.`))
+
+  const sign = await ready(signer)
+  if (sign === null) return denied('temporarily_unavailable', refusals.logUnavailable())
+  const now = Math.floor(Date.now() / 1000)
+  const exp = expiryOf(subject, now, request.expiresIn)
+  const unplaced: Delegation = { links, scope, run: null, expiresAt: exp * 1000 }
+  const who: Identity = { agent: actor.agent, keyId: subject.keyId, token: unplaced }
+  const run = await runFor(pipeline, subject, who, request.runId)
+  if (run !== null && 'code' in run) return denied('invalid_request', run)
+
+  const claims = claimsOf({ who, links, scope, run, clientId: subject.agent, iat: now, exp })
+  const written = await pipeline.recorder.try(
+    issuedFact(pipeline, claims, who, run),
+    claims.txn ?? `agent:${who.agent}`,
+  )
+  if (written instanceof Fault) return denied('temporarily_unavailable', refusals.logUnavailable())
+  return {
+    access_token: sign(claims),
+    issued_token_type: request.tokenType,
+    token_type: 'Bearer',
+    expires_in: exp - now,
+    scope: claims.scope,
+    ...(run === null ? {} : { run_id: run.id }),
+  }
+}
+
+/** Who is to act: whoever shows its own key, or is named, else the subject itself. */
+function actorOf(pipeline: Pipeline, { actorToken, agent }: TokenRequest, subject: Identity): Link | Denied {
+  if (actorToken === null) return { agent: agent ?? subject.agent, keyId: null }
+  const shown = pipeline.identities.find(actorToken)
+  // A token would bring a chain of its own, and an `act` names one.
+  if (shown === null || shown.token !== undefined) return unacceptable('actor_token')
+  if (agent !== null && agent !== shown.agent)
+    return denied('invalid_request', refusals.invalid('actor_token is not a key of the agent that is named.'))
+  return { agent: shown.agent, keyId: shown.keyId }
+}
+
+/** The chain with the actor at its end; as it was, where the actor is the subject. */
+function linked(pipeline: Pipeline, subject: Identity, actor: Link): Delegation['links'] | Denied {
+  const links = subject.token?.links ?? [{ agent: subject.agent, keyId: subject.keyId }]
+  const stopped = pipeline.killswitch.stopOf(links.map(({ agent }) => `agent:${agent}`))
+  if (stopped !== null) return denied('invalid_request', refusals.stopped(stopped, '', Date.now()))
+  if (actor.agent === subject.agent) return links
+  const isAgain = links.some(({ agent }) => agent === actor.agent)
+  if (isAgain || links.length >= longestChain || !pipeline.policies().mayDelegate(subject.agent, actor.agent))
+    return denied('invalid_target', refusals.delegationNotAllowed(subject.agent, actor.agent))
+  return [...links, actor]
+}
+
+/** Unix seconds; never later than the subject's own end. */
+function expiryOf({ token }: Identity, now: number, wanted: number | null): number {
+  const wished = now + Math.min(wanted ?? lifetime.usual, lifetime.longest)
+  return token === undefined ? wished : Math.min(wished, Math.floor(token.expiresAt / 1000))
+}
+
+/** The run that the token stands for; null where it was derived from none. */
+async function runFor(
+  pipeline: Pipeline,
+  subject: Identity,
+  who: Identity,
+  named: string | null,
+): Promise<Run | null | Refusal> {
+  const id = named ?? subject.token?.run?.id ?? null
+  if (id === null) return null
+  const asker: Asker = { name: `agent:${subject.agent}`, agent: subject }
+  const run = await theirs(pipeline, asker, id)
+  if (run === null) return refusals.notYours(id)
+  if (who.agent === subject.agent || run.about?.agent === who.agent) return run
+  const opened = await openRun(pipeline, asker, { agent: who.agent, parentRunId: run.id }, who)
+  return 'code' in opened ? opened : opened.run
+}
+
+const claimsOf = (of: {
+  readonly who: Identity
+  readonly links: Delegation['links']
+  readonly scope: Scope
+  readonly run: Run | null
+  readonly clientId: string
+  readonly iat: number
+  readonly exp: number
+}): TokenClaims => ({
+  iss: tokenIssuer,
+  aud: tokenIssuer,
+  ...actorsOf(of.links),
+  key_id: of.who.keyId,
+  client_id: of.clientId,
+  scope: of.scope.join(' '),
+  ...(of.run === null
+    ? {}
+    : { txn: of.run.rootId, run_id: of.run.id, ...defined({ parent_run_id: of.run.parentId ?? undefined }) }),
+  iat: of.iat,
+  exp: of.exp,
+  jti: randomUUID(),
+})
+
+/** Who let whom do what, for how long: on the log before anybody has the token. */
+function issuedFact(pipeline: Pipeline, claims: TokenClaims, who: Identity, run: Run | null): TokenIssued {
+  const policies = pipeline.policies()
+  return {
+    type: 'token.issued',
+    agent: who.agent,
+    key_id: who.keyId,
+    run_id: run?.id ?? '',
+    root_run_id: run?.rootId ?? '',
+    policy_version: policies.version,
+    ...defined({
+      team: policies.teamOf(who.agent),
+      parent_run_id: run?.parentId ?? undefined,
+      ancestors: run === null || run.ancestors.length === 0 ? undefined : [...run.ancestors],
+      depth: run === null || run.ancestors.length === 0 ? undefined : run.ancestors.length,
+    }),
+    ...chainOf(who),
+    actor: `agent:${claims.client_id}`,
+    data: { jti: claims.jti, scope: claims.scope, expires_at: claims.exp * 1000 },
+  }
+}
+
+/** Null where the log is away: what others cannot verify is not given. */
+async function ready(signer: TokenSigner): Promise<((claims: TokenClaims) => string) | null> {
+  try {
+    return await signer.ready()
+  } catch (error) {
+    if (error instanceof Fault && error.retriable) return null
+    throw error
+  }
+}
+
+const denied = (error: OauthError, refusal: Refusal): Denied => ({ error, refusal })
+
+/** RFC 8693, 2.2.2: whatever is wrong with it, it is an `invalid_request`. */
+const unacceptable = (parameter: 'subject_token' | 'actor_token'): Denied =>
+  denied('invalid_request', {
+    code: 'unauthenticated',
+    status: 400,
+    message: `${parameter} is no key or token that counts here: it may be expired, revoked or meant for another use.`,
+  })
