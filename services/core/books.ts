@@ -93,6 +93,10 @@ export const openBooks = (partition: number): Books => ({
 export const headroom = (book: NodeBook): number =>
   (book.limit?.nanoUsd ?? 0) - book.spent - book.presumed - book.leased
 
+/** What an epoch spends and holds above what it was lent. It takes from the cap already, so a grant that fills it takes no more. */
+export const overdrawn = ({ granted, returned, spent, beyond, held }: LeaseBook): number =>
+  Math.max(0, held - (granted - returned - (spent - beyond)))
+
 type Part = { readonly spent: number; readonly presumed: number; readonly leased: number; readonly beyond: number }
 const nothing: Part = { spent: 0, presumed: 0, leased: 0, beyond: 0 }
 

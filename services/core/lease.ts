@@ -48,16 +48,22 @@ export function admit(purse: Purse, call: string, tolls: readonly Toll[], now: n
 export const mayStillSpend = (purse: Purse, tolls: readonly Toll[], now: number): boolean =>
   !purse.ended && tolls.every(({ partition }) => now < (termOf(purse, partition).endsAt ?? Number.NEGATIVE_INFINITY))
 
-/** The hold becomes the true cost. Once: false where this call is not (or no longer) under way. */
+/**
+ * The hold becomes the true cost. Once: false where this call is not (or no longer) under way. What it cost beyond its hold
+ * is taken from what is lent here, also from what is not free yet: so a cap is passed by calls that are under way when it is
+ * reached, and not by each that comes after them.
+ */
 export function settle(purse: Purse, call: string, costNanoUsd: number): boolean {
   const tolls = purse.calls.get(call)
   if (tolls === undefined) return false
   purse.calls.delete(call)
   for (const toll of tolls) {
     const pocket = pocketOf(purse, toll)
+    const beyond = Math.max(0, costNanoUsd - toll.holdNanoUsd)
     pocket.held -= toll.holdNanoUsd
     pocket.spent += costNanoUsd
-    pocket.beyond += Math.max(0, costNanoUsd - toll.holdNanoUsd)
+    pocket.beyond += beyond
+    pocket.returned += beyond
     touch(purse, pocket)
   }
   return true

@@ -1,6 +1,6 @@
 import type { MoneyDecision } from '../../schemas/control.ts'
 import type { LeaseRequested, Life } from '../../schemas/ledger.ts'
-import { headroom, lifeKey, type NodeBook } from './books.ts'
+import { headroom, lifeKey, type NodeBook, overdrawn } from './books.ts'
 import { type BudgetNode, birthrightOf } from './budget.ts'
 import { grantOf } from './grant.ts'
 
@@ -118,7 +118,7 @@ function answer(queue: Queue, book: NodeBook, { monotonicMs, wallMs }: Now, say:
       continue
     }
     if (waiting) continue
-    const amount = grantOf(needs, wants, { headroom: headroom(book), gateways })
+    const amount = grantOf(needs, wants, { headroom: headroom(book) + overdrawn(lease), gateways })
     if (amount > 0)
       say({ type: 'lease.granted', node, ...lifeOnly(ask), granted_nano_usd: lease.granted + amount, ask: ask.ask })
     // An ask ahead that finds nothing, or that a grant on its way has met already, is dropped: who needs more asks again.

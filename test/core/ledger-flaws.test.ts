@@ -27,7 +27,12 @@ function caught(flaw: Flaw): number | null {
   return null
 }
 
-for (const flaw of ['charging after the response', 'no fencing', 'decisions out of order'] as const)
+for (const flaw of [
+  'charging after the response',
+  'no fencing',
+  'decisions out of order',
+  'overruns that take from nobody',
+] as const)
   test(`the simulation catches ${flaw}`, () => {
     assert.notEqual(caught(flaw), null)
   })

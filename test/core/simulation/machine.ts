@@ -31,7 +31,7 @@ export type Machine = {
   awayUntil: number
   readonly runs: string[]
   readonly underWay: Call[]
-  readonly asking: Map<string, { readonly tolls: readonly Toll[]; readonly bound: number }>
+  readonly asking: Map<string, Pick<Call, 'tolls' | 'bound' | 'hold'>>
   asked: number
 }
 
@@ -94,7 +94,8 @@ export function newCall(world: World, machine: Machine, runs: readonly string[])
   const mintedBy = { gateway: minter.slice(0, dot), epoch: Number(minter.slice(dot + 1)) }
   const bound = 1 + draw.below(draw.chance(0.2) ? 60 : 15)
   // The flaw asks for next to nothing and finds out from the bill.
-  const holdNanoUsd = flaw === 'charging after the response' ? 1 : bound
+  const hold = world.isLearned ? 1 + draw.below(bound) : bound
+  const holdNanoUsd = flaw === 'charging after the response' ? 1 : hold
   const agent = windowed(`agent:${draw.below(2)}`, wallOf(world) + machine.wallOffset)
   const tolls = [run, agent, 'team:t', 'org:o'].map((node): Toll => {
     const at = { node, scope: node, partition: 0, limitNanoUsd: limitAt(world, node), ...spanOf(node), holdNanoUsd }
@@ -102,7 +103,7 @@ export function newCall(world: World, machine: Machine, runs: readonly string[])
   })
   machine.asked += 1
   const id = `${lifeName(machine)}/${machine.asked}`
-  machine.asking.set(id, { tolls, bound })
+  machine.asking.set(id, { tolls, bound, hold })
   answer(world, machine, id, admit(purse, id, tolls, clock(world, machine)))
 }
 
@@ -128,7 +129,12 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
   const call: Call = { id, life, ...asking, admittedAt: world.now, reports, state: 'admitted', cost: 0 }
   machine.underWay.push(call)
   world.calls.push(call)
-  for (const { node } of call.tolls) world.callsAt.set(node, [...(world.callsAt.get(node) ?? []), call])
+  for (const { node } of call.tolls) {
+    world.callsAt.set(node, [...(world.callsAt.get(node) ?? []), call])
+    const last = world.lastUnderWay.get(node) ?? new Map<string, readonly Call[]>()
+    const here = machine.underWay.filter(({ tolls }) => tolls.some(toll => toll.node === node))
+    world.lastUnderWay.set(node, last.set(life, here))
+  }
 }
 
 /** Puts what the owners have to be told on disk, in order. */
@@ -205,6 +211,8 @@ export function proceed(world: World, machine: Machine): void {
 
 function end(world: World, machine: Machine, call: Call): void {
   settle(machine.purse!, call.id, call.cost)
+  if (world.flaw === 'overruns that take from nobody')
+    for (const { node } of call.tolls) machine.purse!.pockets.get(node)!.returned -= Math.max(0, call.cost - call.hold)
   if (settle(machine.purse!, call.id, call.cost)) world.wrongs.push(`settled twice: ${call.id}`)
   call.state = 'settled'
   machine.underWay.splice(machine.underWay.indexOf(call), 1)

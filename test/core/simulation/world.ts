@@ -16,6 +16,8 @@ export type World = {
   readonly isDeadly: boolean
   /** Whether each machine writes a part of the ledger of its own, as embedded ones do. */
   readonly hasParts: boolean
+  /** Whether calls are held to less than they can cost. */
+  readonly isLearned: boolean
   now: number
   /** By partition. */
   readonly ledger: Map<number, LedgerMessage[]>
@@ -26,6 +28,8 @@ export type World = {
   readonly highest: Map<string, number>
   readonly calls: Call[]
   readonly callsAt: Map<string, Call[]>
+  /** By node and life: the calls that were under way when it let the last one through there, that one among them. */
+  readonly lastUnderWay: Map<string, Map<string, readonly Call[]>>
   /** A reader that trails every decision: the ledger up to where it was taken, then the decision. */
   readonly auditor: Books
   /** Where the ledger stood, and when, as each epoch was ended. */
@@ -46,13 +50,15 @@ export type Flaw =
   | 'charging after the response'
   | 'decisions out of order'
   | 'expiry before the holds are read'
+  | 'overruns that take from nobody'
 
 export type Call = {
   readonly id: string
   readonly life: string
   readonly tolls: readonly Toll[]
-  /** What honest billing stays within. */
+  /** What honest billing stays within, and what is held of it. */
   readonly bound: number
+  readonly hold: number
   readonly admittedAt: number
   /** By node: the report that first told of its hold. */
   readonly reports: ReadonlyMap<string, number>
@@ -93,6 +99,7 @@ export function openWorld(
     hasSlowLedger: draw.chance(0.35),
     isDeadly: draw.chance(0.4),
     hasParts: mode === 'embedded' || draw.chance(0.3),
+    isLearned: draw.chance(0.3),
     now: 1_000_000,
     ledger: new Map(),
     control: [],
@@ -101,6 +108,7 @@ export function openWorld(
     highest: new Map(),
     calls: [],
     callsAt: new Map(),
+    lastUnderWay: new Map(),
     auditor: openBooks(0),
     expiries: new Map(),
     dead: new Set(),
@@ -197,12 +205,10 @@ function untold(world: World, node: string, counts: (call: Call) => boolean): nu
 /** The true money against the bound as published. */
 export function check(world: World, nodes: Iterable<string>): void {
   for (const node of nodes) {
-    let spent = 0
-    let beyond = 0
-    for (const call of world.callsAt.get(node) ?? []) {
-      spent += call.cost
-      beyond += Math.max(0, call.cost - call.bound)
-    }
+    const calls = world.callsAt.get(node) ?? []
+    const spent = calls.reduce((sum, call) => sum + call.cost, 0)
+    const last = [...(world.lastUnderWay.get(node)?.values() ?? [])].flat()
+    const beyond = last.reduce((sum, call) => sum + Math.max(0, call.cost - call.hold), 0)
     const limit = world.highest.get(node)!
     if (spent <= limit) continue
     count(world, 'passed a cap')
