@@ -2,31 +2,46 @@ import { z } from 'zod'
 import { nodeId } from './ledger.ts'
 import { ending, llmCall } from './llm.ts'
 
+const count = z.number().int().nonnegative()
+
 /**
  * A call was let through. On durable storage before the upstream is called: a call whose process died is found again by
  * an admission without an ending.
  */
 export const admissionGranted = llmCall.extend({
   type: z.literal('admission.granted'),
-  /** Upper bounds of what the call can use; the hold of the cap. */
-  bound_input_tokens: z.number().int().nonnegative().optional(),
-  bound_output_tokens: z.number().int().nonnegative().optional(),
-  bound_nano_usd: z.number().int().nonnegative().optional(),
+  /** Upper bounds of what the call can use; held at each cap of its path, unless `data.held` says less. */
+  bound_input_tokens: count.optional(),
+  bound_output_tokens: count.optional(),
+  bound_nano_usd: count.optional(),
   /**
-   * The caps at which that much is held, the gateway epoch whose lease it is taken from, and what the request was limited
-   * to: output tokens for each choice.
+   * The caps at which that much is held, the gateway epoch whose lease it is taken from, what the request was limited to
+   * (output tokens for each choice), and what is held instead of the bounds where that was learned from calls before.
    */
   data: z
-    .object({ nodes: z.array(nodeId), epoch: z.number().int(), limited_to: z.number().int().optional() })
+    .object({
+      nodes: z.array(nodeId),
+      epoch: z.number().int(),
+      limited_to: z.number().int().optional(),
+      held: z.object({ input_tokens: count, output_tokens: count, nano_usd: count }).optional(),
+    })
     .optional(),
 })
 export type AdmissionGranted = z.infer<typeof admissionGranted>
 
-/** A provider billed more than the call was held to: all of it is spent, and a cap may be passed by so much. */
+/**
+ * A provider billed more than was held for the call: all of it is spent, and a cap may be passed by `beyond_nano_usd`.
+ * `holds`: what was too little. `bound`, also where it is not said: what the call could cost at most, which is an alarm.
+ * `learned`: what such calls had cost before, which was foreseen; the bound it was within.
+ */
 export const boundViolated = llmCall.extend({
   type: z.literal('admission.bound_violated'),
-  bound_nano_usd: z.number().int().nonnegative(),
-  data: z.object({ billed_nano_usd: z.number().int(), beyond_nano_usd: z.number().int() }),
+  bound_nano_usd: count,
+  data: z.object({
+    billed_nano_usd: z.number().int(),
+    beyond_nano_usd: z.number().int(),
+    holds: z.enum(['bound', 'learned']).optional(),
+  }),
 })
 
 /**

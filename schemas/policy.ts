@@ -135,7 +135,7 @@ const sections = {
   durability: z.enum(['spool', 'fsync', 'replicated']).default('spool'),
   /** How long a gateway goes on spending what it holds when the log is away. */
   leases: z.strictObject({ termMs: ms.default(60_000) }).prefault({}),
-  /** `bound`: provable. `learned`: more calls at once near the cap, for who prefers that. */
+  /** What is held for a call: the most it can cost (provable), or what such calls have cost (more at once near a cap). */
   holds: z.enum(['bound', 'learned']).default('bound'),
   /** What becomes of a call under a cap whose price nobody knows. */
   unpriced: z.enum(['allow', 'refuse']).default('allow'),

@@ -84,8 +84,8 @@ export type Pocket = {
   recentAt: number
 }
 
-/** What a call needs at one node of its path. */
-export type Toll = BudgetNode & { readonly holdNanoUsd: number }
+/** What a call needs at one node of its path. `boundNanoUsd`: what it can cost at most, where less than that is held. */
+export type Toll = BudgetNode & { readonly holdNanoUsd: number; readonly boundNanoUsd?: number }
 
 export const openPurse = (life: Life, settings: PurseSettings = usualSettings): Purse => ({
   life,

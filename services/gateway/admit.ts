@@ -3,6 +3,7 @@ import { type Afforded, afford } from './afford.ts'
 import type { Call } from './call.ts'
 import type { Caller } from './caller.ts'
 import type { Door } from './door.ts'
+import type { Hold } from './hold.ts'
 import type { Identity } from './identity.ts'
 import type { Pipeline } from './parts.ts'
 import type { Plan, Policies } from './policies.ts'
@@ -65,8 +66,15 @@ export const admission = ({ opening, body, ask }: Call, paid: Afforded | null) =
           nodes: paid.hold.tolls.map(toll => toll.node),
           epoch: paid.epoch,
           limited_to: paid.hold.limit ?? undefined,
+          held: paid.hold.learned === null ? undefined : heldOf(paid.hold.learned),
         },
       })
+
+const heldOf = ({ inputTokens, outputTokens, costNanoUsd }: NonNullable<Hold['learned']>) => ({
+  input_tokens: inputTokens,
+  output_tokens: outputTokens,
+  nano_usd: costNanoUsd,
+})
 
 /** Which caps it stands under. */
 const pathOf = (pipeline: Pipeline, policies: Policies, found: Found, { agent }: Identity): CallPath => ({

@@ -1,5 +1,6 @@
 import type { Admission } from '../core/lease.ts'
-import { type Held, type Hold, holdOf, inputBound, lowered } from './hold.ts'
+import { choicesOf, type Habits } from './habits.ts'
+import { type Held, type Hold, heldTo, holdOf, inputBound, lowered } from './hold.ts'
 import type { Pipeline } from './parts.ts'
 import type { Plan } from './policies.ts'
 import type { Ask, Refusal } from './protocols/protocol.ts'
@@ -8,8 +9,9 @@ import type { Taken } from './till.ts'
 import type { CallPath } from './tolls.ts'
 
 /**
- * Whether a call can be paid for, whatever it will cost at most. Null: no cap stands over it. `written` has to be waited
- * for before the provider is called; false: the hold could not be put on disk, and is given back.
+ * Whether a call can be paid for: whatever it will cost at most, or with `holds: learned` what such calls cost. Null: no cap
+ * stands over it. `written` has to be waited for before the provider is called; false: the hold could not be put on disk,
+ * and is given back.
  */
 export type Afforded = { readonly hold: Hold; readonly epoch: number; readonly written: Promise<boolean> | null }
 
@@ -33,13 +35,20 @@ export function afford(
   if (nodes.length === 0) return null
   const { requestId, operation, ask, body } = wish
   const call = { operation, ask, inputTokens: inputBound(body), nodes, at }
-  const hold = holdOf(pipeline.prices, plan, call)
-  if (hold.costNanoUsd === null && pipeline.policies().unpriced === 'refuse') return refusals.unpriced(ask.model ?? '')
-  if (hold.tolls.length === 0) return null
+  const most = holdOf(pipeline.prices, plan, call)
+  if (most.costNanoUsd === null && pipeline.policies().unpriced === 'refuse') return refusals.unpriced(ask.model ?? '')
+  if (most.tolls.length === 0) return null
+  const hold = pipeline.habits === null ? most : usualOf(pipeline, pipeline.habits, plan, wish, call, most)
   const taken = pipeline.money.till.admit(requestId, hold.tolls)
   // A promise costs more than all of this: only who waits has one.
   if (!('then' in taken) && taken.verdict === 'admit') return { hold, epoch: taken.epoch, written: taken.written }
   return shorten(pipeline, plan, requestId, call, hold, taken)
+}
+
+function usualOf(pipeline: Pipeline, habits: Habits, plan: Plan, wish: Wish, call: Held, most: Hold): Hold {
+  const { inputTokens, outputTokens } = most
+  const use = { bytes: wish.body.length, choices: choicesOf(wish.ask), inputTokens, outputTokens }
+  return heldTo(pipeline.prices, plan, call, most, habits.expected(wish.path.agent, wish.ask, use))
 }
 
 /** What does not fit whole is made shorter, once, where that would still be an answer. */

@@ -37,6 +37,7 @@ export function conclude(
   const conversation = call.door.protocol.conversation(call.door.matched)
   const said = reading === null || conversation === null ? [] : reading.said.map(conversation.read)
   pipeline.runs.ended(run)
+  pipeline.habits?.learn(call.base.agent, call.ask, call.body.length, settled)
   let thread: Mark | null = null
   if (conversation !== null && !queued) {
     const responseId = reading?.responseId ?? null
@@ -124,7 +125,7 @@ export function conclude(
   })
 }
 
-/** What a provider bills beyond what it was held to is spent all the same, and said aloud: it is how a cap can be passed. */
+/** What a provider bills beyond what was held is spent all the same, and said aloud: it is how a cap can be passed. */
 export function pay(
   pipeline: Pick<Pipeline, 'money' | 'recorder'>,
   call: Pick<Call, 'base'>,
@@ -132,15 +133,20 @@ export function pay(
   billedNanoUsd: number,
   ended: number | null,
 ): void {
-  const held = pipeline.money.till.settle(requestId, billedNanoUsd, ended)
-  if (held === null || billedNanoUsd <= held) return
+  const overrun = pipeline.money.till.settle(requestId, billedNanoUsd, ended)
+  if (overrun === null) return
+  const { heldNanoUsd, boundNanoUsd } = overrun
   pipeline.recorder.tell(
     {
       type: 'admission.bound_violated',
       ...call.base,
       request_id: requestId,
-      bound_nano_usd: held,
-      data: { billed_nano_usd: billedNanoUsd, beyond_nano_usd: billedNanoUsd - held },
+      bound_nano_usd: boundNanoUsd,
+      data: {
+        billed_nano_usd: billedNanoUsd,
+        beyond_nano_usd: billedNanoUsd - heldNanoUsd,
+        holds: billedNanoUsd > boundNanoUsd ? 'bound' : 'learned',
+      },
     },
     call.base.root_run_id,
   )

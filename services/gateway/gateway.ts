@@ -16,6 +16,7 @@ import { followControl } from './control.ts'
 import { openDispatch } from './dispatch.ts'
 import { endedElsewhere } from './ended-elsewhere.ts'
 import { openForwarding } from './forward.ts'
+import { openHabits } from './habits.ts'
 import { openInForce } from './in-force.ts'
 import { openKillswitch } from './killswitch.ts'
 import type { Memory } from './memory.ts'
@@ -200,6 +201,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     bodies: openBodyReader({ maxBytes: config.limits.bodyBytes, idleMs: config.limits.bodyIdleTimeoutMs }),
     prices: openPrices(),
     money,
+    habits: config.holds === 'learned' ? openHabits() : null,
     metrics: openMetrics({
       inFlight: () => inFlight.count,
       written: recorder.written,

@@ -1,19 +1,20 @@
 import type { BudgetNode } from '../core/budget.ts'
+import type { Tokens } from '../core/habit.ts'
 import type { Toll } from '../core/purse.ts'
 import type { Plan } from './policies.ts'
 import type { Bound, Prices } from './prices.ts'
 import type { Ask } from './protocols/protocol.ts'
 import { generating } from './settle.ts'
 
-/** What a call can use and cost at most, before it is made, and what that takes from each cap of its path. */
-export type Hold = {
-  readonly inputTokens: number
-  readonly outputTokens: number
+/** What a call can use and cost at most, before it is made, and what is taken for it from each cap of its path. */
+export type Hold = Tokens & {
   /** Null where nobody knows a price: then nothing can be held. */
   readonly costNanoUsd: number | null
   readonly tolls: readonly Toll[]
   /** Output tokens for each choice that the request is to be limited to; null where it says so itself. */
   readonly limit: number | null
+  /** What is held instead where such calls have used less of late; null: all that it can cost. */
+  readonly learned: (Tokens & { readonly costNanoUsd: number }) | null
 }
 
 export type Held = {
@@ -81,13 +82,24 @@ export function lowered(prices: Prices, plan: Plan, call: Held, hold: Hold, left
   return tokens >= useful && tokens < before ? held(prices, plan, call, tokens, tokens) : null
 }
 
+/** The same call, held to what such calls use; itself where that is no less than it can cost. */
+export function heldTo(prices: Prices, plan: Plan, call: Held, hold: Hold, tokens: Tokens): Hold {
+  if (hold.costNanoUsd === null) return hold
+  const bounds = boundsOf(prices, plan, { ...call, inputTokens: tokens.inputTokens }, tokens.outputTokens)
+  const costNanoUsd = Math.max(...bounds.map(bound => bound.costNanoUsd))
+  if (costNanoUsd >= hold.costNanoUsd) return hold
+  const boundNanoUsd = hold.costNanoUsd
+  const tolls = hold.tolls.map(toll => ({ ...toll, holdNanoUsd: costNanoUsd, boundNanoUsd }))
+  return { ...hold, tolls, learned: { ...tokens, costNanoUsd } }
+}
+
 function held(prices: Prices, plan: Plan, call: Held, tokens: number, limit: number | null): Hold {
   const outputTokens = tokens * call.ask.choices
   const bounds = boundsOf(prices, plan, call, outputTokens)
   const costNanoUsd = bounds.length === 0 ? null : Math.max(...bounds.map(bound => bound.costNanoUsd))
   const holdNanoUsd = costNanoUsd ?? 0
   const tolls = costNanoUsd === 0 ? [] : call.nodes.map(node => ({ ...node, holdNanoUsd }))
-  return { inputTokens: call.inputTokens, outputTokens, costNanoUsd, tolls, limit }
+  return { inputTokens: call.inputTokens, outputTokens, costNanoUsd, tolls, limit, learned: null }
 }
 
 /** Output tokens for each choice that so much money pays for, after the input. */

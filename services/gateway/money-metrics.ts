@@ -37,8 +37,13 @@ export function registerMoney(registry: prometheus.Registry, figures: () => Till
   )
   gauge(
     'sluice_bound_violations',
-    'Calls for which a provider billed more than they were held to; must be 0.',
+    'Calls for which a provider billed more than they could cost at most; must be 0.',
     figures => figures.boundViolations,
+  )
+  gauge(
+    'sluice_hold_overruns',
+    'Calls that cost more than was held for them, where that was learned: holds: learned.',
+    figures => figures.overruns,
   )
 }
 

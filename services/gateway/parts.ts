@@ -1,5 +1,6 @@
 import type { BodyReader } from './caller.ts'
 import type { openForwarding } from './forward.ts'
+import type { Habits } from './habits.ts'
 import type { Identities } from './identity.ts'
 import type { Killswitch } from './killswitch.ts'
 import type { Metrics } from './metrics.ts'
@@ -27,6 +28,8 @@ export type Pipeline = {
   readonly bodies: BodyReader
   readonly prices: Prices
   readonly money: Pick<Money, 'tolls' | 'till'>
+  /** Null where each call is held to what it can cost at most. */
+  readonly habits: Habits | null
   readonly metrics: Metrics
   readonly limits: { readonly bodyBytes: number; readonly bodyIdleTimeoutMs: number; readonly callsInFlight: number }
   readonly payloads: Payloads

@@ -97,7 +97,7 @@ export function crashed(admission: Admission, now: number) {
       ? {}
       : { input_tokens: Math.max(0, Math.ceil((bound_input_tokens - 2048) / 4)) }),
     ...(bound_output_tokens === undefined ? {} : { output_tokens: bound_output_tokens }),
-    // What was held for it is spent, as far as anybody knows.
+    // All that it can have cost is spent, as far as anybody knows.
     ...(data === undefined ? {} : { cost_nano_usd: bound_nano_usd ?? 0, price_version: 'bound' }),
     latency_ms: Math.max(0, now - time),
   }

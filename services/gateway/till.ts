@@ -23,10 +23,10 @@ export type Till = {
   /** Takes the holds of a call, if need be after a wait for others to settle. */
   admit(call: string, tolls: readonly Toll[]): Taken | Promise<Taken>
   /**
-   * Once for each call admitted, with what it came to; `offset`: where its end stands among this gateway's events. Gives
-   * what was held for it, null where nothing was.
+   * Once for each call admitted, with what it came to; `offset`: where its end stands among this gateway's events. Null
+   * where that is no more than was held for it.
    */
-  settle(call: string, costNanoUsd: number, offset: number | null): number | null
+  settle(call: string, costNanoUsd: number, offset: number | null): Overrun | null
   /** The next records of control, in their order. */
   hear(decisions: readonly MoneyDecision[]): void
   /** Says again how each node stands; resolves when that is on disk. Nothing said before is needed any more. */
@@ -40,6 +40,9 @@ export type Taken =
   | { readonly verdict: 'admit'; readonly epoch: number; readonly written: Promise<boolean> | null }
   | Exclude<Admission, { readonly verdict: 'admit' | 'wait' }>
 
+/** Of a call that cost more than was held for it. */
+export type Overrun = { readonly heldNanoUsd: number; readonly boundNanoUsd: number }
+
 export type TillFigures = {
   /** Calls that wait for money, and calls that hold some. */
   readonly waiting: number
@@ -52,7 +55,9 @@ export type TillFigures = {
   readonly idlestLeaseMs: number
   /** For how long may be spent if nobody is heard any more; 0 where no term runs. */
   readonly termMs: number
+  /** Calls that cost more than they could at most; and more than was held, where that was less and learned. */
   readonly boundViolations: number
+  readonly overruns: number
 }
 
 const limits = {
@@ -94,6 +99,7 @@ export function openTill(options: {
   const waiting = new Map<string, (answer: Admission) => void>()
   let settledBefore = options.eventsEnd
   let violations = 0
+  let overruns = 0
 
   let flushing: Promise<void> | null = null
   let later: NodeJS.Timeout | null = null
@@ -171,13 +177,20 @@ export function openTill(options: {
   const purseOf = (call: string): Purse | null => [purse, ...former].find(each => each.calls.has(call)) ?? null
 
   /** A call of a former life that went on in the background was booked at its bound: now it is known what it came to. */
-  const correct = (call: string, costNanoUsd: number): number | null => {
+  const correct = (call: string, costNanoUsd: number): Overrun | null => {
     const owed = options.owed.get(call)
     if (owed === undefined) return null
     const total = costNanoUsd - owed.boundNanoUsd
     const correction = { type: 'spend.corrected', source: call, correction: 1, total_nano_usd: total } as const
     if (total !== 0) for (const node of owed.nodes) tell({ partition: 0, message: { ...correction, node } })
-    return owed.boundNanoUsd
+    return overrun(costNanoUsd, owed.boundNanoUsd)
+  }
+  /** `boundNanoUsd`: what it could cost at most, where less was held. */
+  const overrun = (costNanoUsd: number, heldNanoUsd: number, boundNanoUsd = heldNanoUsd): Overrun | null => {
+    if (costNanoUsd <= heldNanoUsd) return null
+    if (costNanoUsd > boundNanoUsd) violations += 1
+    else overruns += 1
+    return { heldNanoUsd, boundNanoUsd }
   }
 
   const answerWaiting = (): void => {
@@ -214,12 +227,11 @@ export function openTill(options: {
       const holder = purseOf(call)
       const tolls = holder?.calls.get(call)
       if (holder === null || tolls === undefined) return correct(call, costNanoUsd)
-      const held = Math.min(...tolls.map(toll => toll.holdNanoUsd))
-      if (costNanoUsd > held) violations += 1
       settle(holder, call, costNanoUsd)
       answerWaiting()
       flushSoon(tolls)
-      return held
+      // Held alike at each of them.
+      return overrun(costNanoUsd, tolls[0]?.holdNanoUsd ?? 0, tolls[0]?.boundNanoUsd)
     },
 
     hear(decisions) {
@@ -263,6 +275,7 @@ export function openTill(options: {
         idlestLeaseMs: leased.reduce((idlest, pocket) => Math.max(idlest, now() - pocket.recentAt), 0),
         termMs: Math.max(0, Math.min(...[...purse.terms.values()].map(term => (term.endsAt ?? 0) - now()))),
         boundViolations: violations,
+        overruns,
       }
     },
 
@@ -277,4 +290,5 @@ export function openTill(options: {
 }
 
 /** What is lent and neither spent nor given back; what calls hold is part of it. */
-const leaseOf = (pocket: Pocket): number => pocket.granted - pocket.returned - (pocket.spent - pocket.beyond)
+const leaseOf = (pocket: Pocket): number =>
+  Math.max(0, pocket.granted - pocket.returned - (pocket.spent - pocket.beyond))

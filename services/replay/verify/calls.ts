@@ -30,9 +30,11 @@ type Admitted = {
   readonly epoch: number
   readonly nodes: readonly string[]
   readonly bound: number
+  /** Less than the bound where that was learned. */
+  readonly held: number
   queued: boolean
 }
-/** `beyond`: above the bounds. `later`: of calls that ended when the ledger was heard for the last time, or since. */
+/** `beyond`: above what was held. `later`: of calls that ended when the ledger was heard for the last time, or since. */
 type Spent = { nanoUsd: number; calls: number; beyond: number; later: number }
 
 export function openCalls(
@@ -58,7 +60,7 @@ export function openCalls(
   /** Of answers in the background that a later life saw end: what they came to, less what they were held for. */
   const corrected = new Map<string, number>()
 
-  const charge = ({ gateway, nodes, bound }: Admitted, costNanoUsd: number, time: number): void => {
+  const charge = ({ gateway, nodes, held }: Admitted, costNanoUsd: number, time: number): void => {
     check.compared += 1
     const later = time >= heardUntil(gateway) ? costNanoUsd : 0
     for (const node of nodes) {
@@ -67,7 +69,7 @@ export function openCalls(
       spent.set(key, {
         nanoUsd: before.nanoUsd + costNanoUsd,
         calls: before.calls + 1,
-        beyond: before.beyond + Math.max(0, costNanoUsd - bound),
+        beyond: before.beyond + Math.max(0, costNanoUsd - held),
         later: before.later + later,
       })
     }
@@ -91,7 +93,9 @@ export function openCalls(
         // Asking for an answer in the background has no end of its own: it ends what began it.
         if (nodes.length === 0 || event.operation === 'retrieve') return
         const { producer: gateway, epoch } = by
-        const call = { id: event.id, gateway, epoch, nodes, bound: event.bound_nano_usd ?? 0, queued: false }
+        const bound = event.bound_nano_usd ?? 0
+        const held = event.data?.held?.nano_usd ?? bound
+        const call = { id: event.id, gateway, epoch, nodes, bound, held, queued: false }
         open.set(requestId, call)
         const ended = early.get(requestId)
         early.delete(requestId)
