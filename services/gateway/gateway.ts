@@ -32,6 +32,7 @@ import { openai } from './protocols/protocols.ts'
 import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
 import { crashed, memoryMarks, takeOver } from './recover.ts'
+import { rehearseKill } from './rehearsal.ts'
 import { serveReports } from './reported.ts'
 import { workOfRun } from './run-facts.ts'
 import { runRoutes } from './run-routes.ts'
@@ -230,6 +231,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const evicting = setInterval(() => breakers?.evict(Date.now() - idleTimeoutMs), evictEveryMs)
 
   const app = listener(config, pipeline, inForce.live, bearers.signer, logger, options)
+  await rehearseKill().catch(error => logger.warn({ err: error }, 'the first kill of this process will be slow'))
   await app.listen({
     host: options.host,
     port: options.port,
