@@ -65,17 +65,22 @@ const hiddenFields = [
   'password',
   'secret',
   'token',
+  'access_token',
+  'subject_token',
+  'actor_token',
+  'privateKey',
 ]
 const bracket = (name: string): string => `["${name}"]`
 
-/** Keys by their looks: ours, vendors', bearers, and `key=` in a query. The id of ours may be seen. */
+/** Keys by their looks: ours, vendors', bearers, tokens, and `key=` in a query or a form. The id of ours may be seen. */
 const looks: readonly (readonly [RegExp, string])[] = [
   [/\b(slk_[A-Za-z0-9-]{1,64})_[A-Za-z0-9_-]+/g, '$1_[secret]'],
   [/\bsla_[0-9a-f]+/g, '[secret]'],
+  [/\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?/g, '[secret]'],
   [/\b(?:sk|pk|rk|gsk|xai|hf|AIza|ghp|csk)[-_][A-Za-z0-9_-]{16,}/g, '[secret]'],
   [/\bAIza[A-Za-z0-9_-]{20,}/g, '[secret]'],
   [/\b(Bearer|Basic)\s+(?!\[secret\])[^\s"'\\,]+/gi, '$1 [secret]'],
-  [/([?&](?:key|api_key|token)=)[^&\s"'\\]+/gi, '$1[secret]'],
+  [/([?&](?:key|api_key|token)=|\b(?:subject|actor|access)_token=)[^&\s"'\\]+/gi, '$1[secret]'],
 ]
 
 /** Shorter ones would be found in the middle of ordinary words. */

@@ -21,9 +21,17 @@ test('no key is in a line of the log, however it got there', () => {
   logger.error({ err: new Error(`cannot reach it with sk-ant-api03-abcdefghijklmnop and ${odd}`) }, 'c')
   logger.info({ deep: { er: { still: { authorization: 'Basic dXNlcjpwYXNz' } } }, url: 'http://x/?key=abc' }, 'd')
   logger.info({ apiKey: 'plain', secret: new Secret('hidden-one') }, `Bearer ${'t'.repeat(30)}`)
+  const token = 'eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJsZWFkIn0.c2lnbmF0dXJl'
+  logger.warn(
+    { form: `subject_token=other-key&actor_token=${token}`, access_token: token },
+    `with ${token}, as it came`,
+  )
   const all = lines.join('')
   for (const leak of [
     key,
+    'eyJ',
+    'c2ln',
+    'other-key',
     key.split('_')[2]!,
     'AIza',
     'sk-ant',
@@ -35,7 +43,7 @@ test('no key is in a line of the log, however it got there', () => {
     'ttt',
   ])
     assert.ok(!all.includes(leak), leak)
-  assert.equal(lines.length, 6)
+  assert.equal(lines.length, 7)
   for (const line of lines) assert.equal(typeof JSON.parse(line), 'object')
   assert.ok(all.includes(`${key.split('_').slice(0, 2).join('_')}_[secret]`), 'the id of a key may be seen')
 })
