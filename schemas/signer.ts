@@ -4,7 +4,7 @@ import { z } from 'zod'
  * Facts of `sluice.config` about the keys that tokens are signed with. Each data directory has one; its public part is
  * told here, so that every gateway can verify what any of them has signed. The private part never leaves its directory.
  */
-const signerId = z.string().regex(/^[0-9a-f]{32}$/)
+export const signerId = z.string().regex(/^[0-9a-f]{32}$/)
 
 export const signerCreated = z.object({
   type: z.literal('signer.created'),

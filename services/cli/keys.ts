@@ -4,6 +4,7 @@ import { readSettings, type Settings } from '../io/config-settings.ts'
 import { Fault } from '../io/fault.ts'
 import { createKey, type KeyRow, listKeys, revokeKey } from '../io/keys.ts'
 import type { EventLog } from '../io/log/port.ts'
+import { isSignerId, revokeSigner } from '../io/signers.ts'
 import { findAdmin } from './admin.ts'
 import type { Command, Shell } from './command.ts'
 import { misused } from './command.ts'
@@ -76,6 +77,7 @@ async function list(settings: Settings, shell: Shell, json: boolean): Promise<nu
 async function revoke(settings: Settings, shell: Shell, given: string, json: boolean): Promise<number> {
   // Whoever pastes the whole key means the same.
   const id = /^slk_([A-Za-z0-9-]+)_/.exec(given)?.[1] ?? given
+  if (isSignerId(id)) return endSigner(settings, shell, id, json)
   const admin = await findAdmin(settings)
   const key =
     admin === null
@@ -87,6 +89,16 @@ async function revoke(settings: Settings, shell: Shell, given: string, json: boo
       ? `${JSON.stringify({ ...key, createdAt: day(key.createdAt), revokedAt: day(key.revokedAt) })}\n`
       : `Key ${id} of agent ${key.agent} is revoked.\n`,
   )
+  return 0
+}
+
+/** Tokens name it as `kid`. */
+async function endSigner(settings: Settings, shell: Shell, id: string, json: boolean): Promise<number> {
+  const admin = await findAdmin(settings)
+  if (admin !== null) await admin.call('DELETE', `/admin/signers/${id}`)
+  else if (!(await onTheLog(settings, log => revokeSigner(log, id))))
+    throw new Fault('not_found', `There is no signer ${id}.`)
+  shell.out(json ? `${JSON.stringify({ id })}\n` : `Signer ${id} is revoked, with every token that it signed.\n`)
   return 0
 }
 

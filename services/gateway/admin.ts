@@ -5,6 +5,7 @@ import { Fault, textOf } from '../io/fault.ts'
 import { createKey, listKeys, revokeKey } from '../io/keys.ts'
 import type { EventLog } from '../io/log/port.ts'
 import type { LivePolicy } from '../io/policy-follow.ts'
+import { revokeSigner } from '../io/signers.ts'
 import { budgetRoutes } from './admin-budgets.ts'
 import { policyRoutes } from './admin-policy.ts'
 
@@ -57,6 +58,11 @@ export function adminRoutes(app: FastifyInstance, options: AdminOptions): void {
         const { id } = request.params
         const row = await revokeKey(options.log, id)
         return row === null ? reply.code(404).send(problem('not_found', `There is no key ${id}.`)) : row
+      })
+      admin.delete<{ Params: { id: string } }>('/signers/:id', async (request, reply) => {
+        const { id } = request.params
+        const isKnown = await revokeSigner(options.log, id)
+        return isKnown ? { id } : reply.code(404).send(problem('not_found', `There is no signer ${id}.`))
       })
     },
     { prefix: '/admin' },

@@ -112,6 +112,11 @@ export const refusals = {
     status: 403,
     message: `The agent ${agent} may not work in the run ${JSON.stringify(runId)} or below it: it is another agent's, which does not delegate to it.`,
   }),
+  chainEnds: (agents: readonly string[], longest: number): Refusal => ({
+    code: 'delegation_not_allowed',
+    status: 403,
+    message: `The chain of ${agents.join(', ')} ends here: it holds an agent once, and at most ${longest} of them.`,
+  }),
   strayed: (own: string, named: string): Refusal => ({
     code: 'delegation_not_allowed',
     status: 403,

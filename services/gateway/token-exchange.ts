@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type TokenClaims, type TokenIssued, tokenIssuer } from '../../schemas/token.ts'
 import { defined } from '../core/defined.ts'
-import { actorsOf, type Delegation, type Link, longestChain } from '../core/delegation.ts'
+import { actorsOf, brokenLink, type Delegation, type Link, longestChain } from '../core/delegation.ts'
 import { narrows, type Scope, wholeScope } from '../core/scope.ts'
 import { Fault } from '../io/fault.ts'
 import type { TokenSigner } from '../io/token-signer.ts'
@@ -55,23 +55,24 @@ export async function exchangeToken(
   const held = subject.token?.scope ?? wholeScope
   const scope = request.scope ?? held
   if (!narrows(scope, held))
-    return denied('invalid_scope', refusals.invalid(`A token may only narrow ${held.join(' ')}.`))
+    return denied(refusals.invalid(`A token may only narrow ${held.join(' ')}.`), 'invalid_scope')
 
   const sign = await ready(signer)
-  if (sign === null) return denied('temporarily_unavailable', refusals.logUnavailable())
+  if (sign === null) return denied(refusals.logUnavailable())
   const now = Math.floor(Date.now() / 1000)
   const exp = expiryOf(subject, now, request.expiresIn)
+  if (exp <= now) return unacceptable('subject_token')
   const unplaced: Delegation = { links, scope, run: null, expiresAt: exp * 1000 }
   const who: Identity = { agent: actor.agent, keyId: subject.keyId, token: unplaced }
   const run = await runFor(pipeline, subject, who, request.runId)
-  if (run !== null && 'code' in run) return denied('invalid_request', run)
+  if (run !== null && 'code' in run) return denied(run)
 
   const claims = claimsOf({ who, links, scope, run, clientId: subject.agent, iat: now, exp })
   const written = await pipeline.recorder.try(
     issuedFact(pipeline, claims, who, run),
     claims.txn ?? `agent:${who.agent}`,
   )
-  if (written instanceof Fault) return denied('temporarily_unavailable', refusals.logUnavailable())
+  if (written instanceof Fault) return denied(refusals.logUnavailable())
   return {
     access_token: sign(claims),
     issued_token_type: request.tokenType,
@@ -89,20 +90,22 @@ function actorOf(pipeline: Pipeline, { actorToken, agent }: TokenRequest, subjec
   // A token would bring a chain of its own, and an `act` names one.
   if (shown === null || shown.token !== undefined) return unacceptable('actor_token')
   if (agent !== null && agent !== shown.agent)
-    return denied('invalid_request', refusals.invalid('actor_token is not a key of the agent that is named.'))
+    return denied(refusals.invalid('actor_token is not a key of the agent that is named.'))
   return { agent: shown.agent, keyId: shown.keyId }
 }
 
 /** The chain with the actor at its end; as it was, where the actor is the subject. */
 function linked(pipeline: Pipeline, subject: Identity, actor: Link): Delegation['links'] | Denied {
-  const links = subject.token?.links ?? [{ agent: subject.agent, keyId: subject.keyId }]
-  const stopped = pipeline.killswitch.stopOf(links.map(({ agent }) => `agent:${agent}`))
-  if (stopped !== null) return denied('invalid_request', refusals.stopped(stopped, '', Date.now()))
-  if (actor.agent === subject.agent) return links
-  const isAgain = links.some(({ agent }) => agent === actor.agent)
-  if (isAgain || links.length >= longestChain || !pipeline.policies().mayDelegate(subject.agent, actor.agent))
-    return denied('invalid_target', refusals.delegationNotAllowed(subject.agent, actor.agent))
-  return [...links, actor]
+  const before = subject.token?.links ?? [{ agent: subject.agent, keyId: subject.keyId }]
+  const links: Delegation['links'] = actor.agent === subject.agent ? before : [...before, actor]
+  const stopped = pipeline.killswitch.stopOf(before.map(({ agent }) => `agent:${agent}`))
+  if (stopped !== null) return denied(refusals.stopped(stopped, '', Date.now()))
+  const broken = brokenLink({ links }, pipeline.policies().mayDelegate)
+  if (broken !== null) return denied(refusals.delegationNotAllowed(broken.from, broken.to))
+  const agents = new Set(links.map(({ agent }) => agent))
+  return agents.size < links.length || links.length > longestChain
+    ? denied(refusals.chainEnds([...agents], longestChain))
+    : links
 }
 
 /** Unix seconds; never later than the subject's own end. */
@@ -183,11 +186,16 @@ async function ready(signer: TokenSigner): Promise<((claims: TokenClaims) => str
   }
 }
 
-const denied = (error: OauthError, refusal: Refusal): Denied => ({ error, refusal })
+const denied = (refusal: Refusal, error: OauthError = errorOf(refusal)): Denied => ({ error, refusal })
+
+function errorOf({ code, retryAfterMs }: Refusal): OauthError {
+  if (code === 'delegation_not_allowed') return 'invalid_target'
+  return retryAfterMs === undefined ? 'invalid_request' : 'temporarily_unavailable'
+}
 
 /** RFC 8693, 2.2.2: whatever is wrong with it, it is an `invalid_request`. */
 const unacceptable = (parameter: 'subject_token' | 'actor_token'): Denied =>
-  denied('invalid_request', {
+  denied({
     code: 'unauthenticated',
     status: 400,
     message: `${parameter} is no key or token that counts here: it may be expired, revoked or meant for another use.`,

@@ -9,7 +9,7 @@ export type TokenRequest = {
   readonly subjectToken: string
   /** The key of the agent that is to act. */
   readonly actorToken: string | null
-  /** Its name, by `agent` or `audience`, where it shows no key. */
+  /** Its name, by `agent` or by an `audience` that is no URL, where it shows no key. */
   readonly agent: string | null
   /** The run that the token is derived from. */
   readonly runId: string | null
@@ -72,9 +72,11 @@ export function readTokenRequest(
   const asked = parsed.data
   if ((asked.actor_token === undefined) !== (asked.actor_token_type === undefined))
     return problem('invalid_request', 'actor_token and actor_token_type come together, or neither.')
-  if (asked.resource !== undefined && hostOf(asked.resource) !== ownHost)
-    return problem('invalid_target', 'resource: a token of this gateway opens this gateway and nothing else.')
-  if (asked.agent !== undefined && asked.audience !== undefined && asked.agent !== asked.audience)
+  const audience = asked.audience === undefined || isUrl(asked.audience) ? null : asked.audience
+  const places = [asked.resource, audience === null ? asked.audience : undefined]
+  if (places.some(place => place !== undefined && hostOf(place) !== ownHost))
+    return problem('invalid_target', 'A token of this gateway opens this gateway and nothing else.')
+  if (asked.agent !== undefined && audience !== null && asked.agent !== audience)
     return problem('invalid_request', 'agent and audience name two agents; a token is for one.')
   const scope = asked.scope === undefined ? undefined : parseScope(asked.scope)
   if (scope === null)
@@ -82,7 +84,7 @@ export function readTokenRequest(
   return {
     subjectToken: asked.subject_token,
     actorToken: asked.actor_token ?? null,
-    agent: asked.agent ?? asked.audience ?? null,
+    agent: asked.agent ?? audience,
     runId: asked.run_id ?? null,
     scope: scope ?? null,
     expiresIn: asked.expires_in ?? null,
@@ -114,6 +116,7 @@ function fromJson(body: Buffer): Fields | RequestProblem {
 }
 
 const problem = (error: OauthError, message: string): RequestProblem => ({ error, message })
+const isUrl = (text: string): boolean => /^https?:\/\//.test(text)
 const hostOf = (url: string): string | null => (URL.canParse(url) ? new URL(url).host : null)
 /** A name is a stranger's text. */
 const shown = (name: string): string => JSON.stringify(name.slice(0, 50))

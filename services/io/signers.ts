@@ -2,7 +2,7 @@ import { createHash, createPublicKey } from 'node:crypto'
 import { z } from 'zod'
 import { formatEventId } from '../../schemas/envelope.ts'
 import { decodeRaw, encode, type Message } from '../../schemas/events.ts'
-import { type SignerFact, signerFact, signerKey } from '../../schemas/signer.ts'
+import { type SignerFact, signerFact, signerId, signerKey } from '../../schemas/signer.ts'
 import { topics } from '../../schemas/topics.ts'
 import type { EventLog } from './log/port.ts'
 import { followView, type View } from './log/view.ts'
@@ -36,6 +36,9 @@ export type FollowSignersOptions = {
   readonly file?: string
   readonly onFault?: (error: unknown) => void
 }
+
+/** Keys of agents have shorter ids. */
+export const isSignerId = (text: string): boolean => signerId.safeParse(text).success
 
 export const signerIdOf = (publicKey: string): string =>
   createHash('sha256').update(Buffer.from(publicKey, 'base64url')).digest('hex').slice(0, 32)

@@ -172,6 +172,8 @@ test('a request that is none is told so in the words of OAuth', async t => {
     [{ agent: 'writer', audience: 'checker' }, 'invalid_request'],
     [{ requested_token_type: 'urn:ietf:params:oauth:token-type:refresh_token' }, 'invalid_request'],
     [{ resource: 'https://api.example.com/' }, 'invalid_target'],
+    [{ resource: 'writer' }, 'invalid_target'],
+    [{ audience: 'https://api.example.com/' }, 'invalid_target'],
     [{ scope: 'openid' }, 'invalid_scope'],
     [{ scope: 'model:' }, 'invalid_scope'],
     [{ expires_in: '-1' }, 'invalid_request'],
@@ -201,6 +203,6 @@ test('a request that is none is told so in the words of OAuth', async t => {
   assert.equal((await raw(form, 'x'.repeat(70_000))).status, 413)
 
   const json = { grant_type: exchangeGrant, subject_token: key, subject_token_type: accessToken, expires_in: 60 }
-  const given = await raw('application/json', JSON.stringify({ ...json, resource: `${url}/v1` }))
+  const given = await raw('application/json', JSON.stringify({ ...json, resource: `${url}/v1`, audience: url }))
   assert.deepEqual([given.status, given.json['expires_in']], [200, 60])
 })
