@@ -6,34 +6,37 @@ export type OpenCall<About> = ToolCall & { readonly at: number; readonly about: 
 
 /**
  * The tool calls of one run. A call is told once, however often its turn is sent back, and so is its result: by retries,
- * by branches, in every later request. Mutable, because it is asked for each turn of each request.
+ * by branches, in every later request. Mutable, because it is asked for each turn of each request. Most runs have none:
+ * nothing is kept before the first.
  */
 export class ToolCalls<About> {
   /** In the order in which they were asked for. */
-  readonly #open = new Map<number, OpenCall<About>>()
+  #calls: Map<number, OpenCall<About>> | null = null
   /** Ids of calls that were told, open or not, as far as an id can tell two calls apart: `call_0` cannot. */
-  readonly #told = new Set<string>()
+  #told: Set<string> | null = null
   #count = 0
 
   /** False where this call was told before. */
   call(call: ToolCall, at: number, about: About): boolean {
     if (call.id !== null && isUnlikely(call.id)) {
-      if (this.#told.has(call.id)) return false
+      if (this.#told?.has(call.id) === true) return false
       this.#tell(call.id)
     }
-    if (this.#open.size < limits.open) this.#open.set(this.#count++, { ...call, at, about })
+    this.#calls ??= new Map()
+    if (this.#calls.size < limits.open) this.#calls.set(this.#count++, { ...call, at, about })
     return true
   }
 
   /** The open call that a result answers: by its id, or the first of its name where the protocol has no ids. */
   answer(result: ToolResult): OpenCall<About> | null {
-    for (const [key, call] of this.#open) {
+    if (this.#calls === null) return null
+    for (const [key, call] of this.#calls) {
       const named = result.name === null || call.name === result.name
       // A call without an id may be answered with one that the client made up, never with that of another call.
       const fits =
-        call.id === null ? named && (result.id === null || !this.#told.has(result.id)) : call.id === result.id
+        call.id === null ? named && (result.id === null || this.#told?.has(result.id) !== true) : call.id === result.id
       if (!fits) continue
-      this.#open.delete(key)
+      this.#calls.delete(key)
       return call
     }
     return null
@@ -41,16 +44,17 @@ export class ToolCalls<About> {
 
   /** All that is still open is given up. */
   abandon(): readonly OpenCall<About>[] {
-    const open = [...this.#open.values()]
-    this.#open.clear()
+    const open = [...(this.#calls?.values() ?? [])]
+    this.#calls = null
     return open
   }
 
   get open(): number {
-    return this.#open.size
+    return this.#calls?.size ?? 0
   }
 
   #tell(id: string): void {
+    this.#told ??= new Set()
     this.#told.add(id)
     if (this.#told.size <= limits.told) return
     const [oldest] = this.#told

@@ -4,8 +4,9 @@ import type { RunSource, Work } from '../../schemas/work.ts'
 import type { RunClaim } from '../core/lineage.ts'
 import type { RunLimits } from '../core/run-limits.ts'
 import { type Spawner, spawnerOf, withCalls } from '../core/spawn.ts'
-import { findTie, isBehind, type Knot, keyOfId, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
+import { findTie, isBehind, keyOfId, type Mark, markOf, type Tie, tieKnot } from '../core/thread.ts'
 import type { History, Turn } from '../core/turn.ts'
+import { openKnots } from './knots.ts'
 import { adopt, type Birth, newRun, type Run } from './run.ts'
 
 export type { Run } from './run.ts'
@@ -80,12 +81,10 @@ export type Runs = {
   idle(waits?: (run: Run) => boolean): readonly Run[]
 }
 
-/** Ten thousand live runs with ten calls each, and as much again; a knot and its keys are about 1 KiB. */
-const known = { runs: 100_000, ended: 20_000, responses: 100_000, knotKeys: 400_000, scopes: 10_000 }
+/** Far more than a gateway has at a time; a run is about 1 KiB. */
+const known = { runs: 100_000, ended: 20_000, responses: 100_000, scopes: 10_000, parents: 20_000 }
 /** Far above what a policy would allow; beyond it children are not counted. */
 const childrenKnown = 1_000
-/** Knots under one key: runs that say the same at the same place. Beyond it the oldest are given up. */
-const alike = 16
 /**
  * As a share of the idle time: how often the start of a run that goes on is told again, and so how much further back than
  * the idle time whoever starts has to read. At the default, every three minutes.
@@ -95,37 +94,34 @@ const nothing: readonly never[] = []
 /** As gateways name runs: their own name, their epoch, a number. */
 const minted = /^run-[a-z0-9-]+-\d+-\d+$/
 export const isMinted = (runId: string): boolean => minted.test(runId)
-/** The clock of ages is read once in so many milliseconds: each reading takes a timer, and idle times are minutes. */
-const ttlResolution = 1_000
 
 export function openRuns(options: {
   readonly mint: () => string
   readonly idleMs: number
   readonly now?: () => number
 }): Runs {
-  const ttl = options.idleMs
   const retellMs = options.idleMs * retold
   const now = options.now ?? Date.now
-  // No `ttl`: a run ends by `idle`, which tells the world; the oldest are pushed out only above the bound.
+  // No ages: a run ends by `idle`, which tells the world; the oldest are pushed out only above the bound.
   const runs = new LRUCache<string, Run>({ max: known.runs })
-  const responses = new LRUCache<string, string>({ max: known.responses, ttl, ttlResolution })
-  const keys = new LRUCache<string, readonly Knot[]>({ max: known.knotKeys, ttl, ttlResolution })
-  const knots = {
-    get: (key: string) => keys.get(key) ?? [],
-    add(key: string, knot: Knot) {
-      const status: LRUCache.Status<string, readonly Knot[]> = {}
-      keys.set(key, [knot], { status })
-      // Rarely was there one: so it is asked for by setting, for in a large cache each look costs a microsecond.
-      if (status.oldValue !== undefined) keys.set(key, [...status.oldValue.slice(1 - alike), knot])
-    },
-  }
-  const spawners = new LRUCache<string, readonly Spawner[]>({ max: known.scopes, ttl, ttlResolution })
+  const responses = new LRUCache<string, string>({ max: known.responses })
+  const knots = openKnots(runId => isRecent(runId))
+  const spawners = new LRUCache<string, readonly Spawner[]>({ max: known.scopes })
   // Without its conversation a run is some 500 bytes. One that falls out and goes on begins anew, under the defaults.
   const ended = new LRUCache<string, Run>({ max: known.ended })
   /** Which runs each has spawned. */
-  const spawned = new LRUCache<string, Set<string>>({ max: known.runs, ttl, ttlResolution })
+  const spawned = new LRUCache<string, Set<string>>({ max: known.parents })
   let order = 0
   const find = (id: string): Run | undefined => runs.get(id) ?? ended.get(id)
+  /** What was said in a run that has been idle for too long is not gone on with. */
+  const isRecent = (id: string): boolean => {
+    const run = runs.peek(id) ?? ended.peek(id)
+    return run === undefined || run.inFlight > 0 || now() - run.lastAt <= options.idleMs
+  }
+  const ofResponse = (scope: string, responseId: string): string | undefined => {
+    const id = responses.get(`${scope} ${responseId}`)
+    return id !== undefined && isRecent(id) ? id : undefined
+  }
 
   const open = (id: string, parentId: string | null): Run => {
     const before = ended.get(id)
@@ -181,7 +177,7 @@ export function openRuns(options: {
     of({ scope, claim, parentRunId, previousResponseId, history }) {
       const tie = history === null || history.length === 0 ? null : findTie(knots, scope, history, digest)
       if (claim !== null) return named(claim.runId, claim.source, tie, parentRunId)
-      const continued = previousResponseId === null ? undefined : responses.get(`${scope} ${previousResponseId}`)
+      const continued = previousResponseId === null ? undefined : ofResponse(scope, previousResponseId)
       if (continued !== undefined) return named(continued, 'previous-response', tie, parentRunId)
       if (tie !== null) return named(tie.knot.runId, 'conversation', tie, parentRunId)
       if (parentRunId !== null) return fresh('new', parentRunId)
@@ -197,7 +193,7 @@ export function openRuns(options: {
       if (claim !== null && find(claim.runId) === undefined && minted.test(claim.runId)) return true
       const orphaned = parentRunId !== null && find(parentRunId) === undefined
       if (claim !== null) return orphaned && find(claim.runId) === undefined
-      if (previousResponseId !== null) return !responses.has(`${scope} ${previousResponseId}`)
+      if (previousResponseId !== null) return ofResponse(scope, previousResponseId) === undefined
       const tie = history === null ? null : findTie(knots, scope, history, digest)
       return (orphaned && tie === null) || (history !== null && isBehind(history, tie))
     },
