@@ -117,7 +117,6 @@ test('a Kafka that is away', { skip: linux }, async t => {
 
   await t.test('is told later what a start with more workers has left behind', async t => {
     const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-left-'))
-    t.after(() => fs.rmSync(dataDir, { recursive: true }))
     const settings = readSettings({ ...env, SLUICE_DATA_DIR: dataDir, SLUICE_PORT: '0', SLUICE_WORKERS: '2' }, dataDir)
     const spool = openFileLog({ dir: path.join(dataDir, 'spool') })
     await spool.ensure(Object.values(topics))
@@ -135,7 +134,10 @@ test('a Kafka that is away', { skip: linux }, async t => {
     })
     t.after(() => follower.close())
     const gateway = await startGateway({ settings, env: {}, slot: 0, logger: silent })
-    t.after(() => gateway.close())
+    t.after(async () => {
+      await gateway.close()
+      fs.rmSync(dataDir, { recursive: true })
+    })
     await until('all of them', () => arrived.length >= 20, 20_000)
     assert.equal(arrived.length, 20)
   })
