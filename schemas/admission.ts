@@ -30,6 +30,17 @@ export const admissionGranted = llmCall.extend({
 export type AdmissionGranted = z.infer<typeof admissionGranted>
 
 /**
+ * A call is still open long after it was let through: all that its admission said, told again, so that a restart finds it
+ * without reading further back than it may. `latency_ms`: for how long; `response_id`: it goes on in the background.
+ */
+export const admissionContinued = admissionGranted.extend({
+  type: z.literal('admission.continued'),
+  latency_ms: z.number().nonnegative().optional(),
+  response_id: z.string().optional(),
+})
+export type AdmissionContinued = z.infer<typeof admissionContinued>
+
+/**
  * A provider billed more than was held for the call: all of it is spent, and a cap may be passed by `beyond_nano_usd`.
  * `holds`: what was too little. `bound`, also where it is not said: what the call could cost at most, which is an alarm.
  * `learned`: what such calls had cost before, which was foreseen; the bound it was within.

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { admissionGranted, admissionRefused, admissionSettled, boundViolated } from './admission.ts'
+import { admissionContinued, admissionGranted, admissionRefused, admissionSettled, boundViolated } from './admission.ts'
 import { agentCalled, agentReturned } from './agent.ts'
 import { type Envelope, header } from './envelope.ts'
 import { guardrailHit } from './guardrail.ts'
@@ -16,6 +16,7 @@ export const fact = z.discriminatedUnion('type', [
   scopeChanged,
   killObserved,
   admissionGranted,
+  admissionContinued,
   admissionRefused,
   admissionSettled,
   boundViolated,

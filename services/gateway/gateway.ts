@@ -12,6 +12,7 @@ import { adminRoutes } from './admin.ts'
 import { type BearerFiles, followBearers } from './bearers.ts'
 import { openRunBreakers, type RunBreakers } from './breakers.ts'
 import { openBodyReader } from './caller.ts'
+import { carryOn } from './carry.ts'
 import { followControl } from './control.ts'
 import { openDispatch } from './dispatch.ts'
 import { endedElsewhere } from './ended-elsewhere.ts'
@@ -142,9 +143,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const memory: Memory = { runs, queued, reports, asked: event => void killswitch.asked(event) }
   const former = await takeOver(log, options.at, memory, Date.now() - rememberedMs)
   const { orphans } = former
-  for (const [requestId, offset] of former.waiting) {
-    open.begin(offset)
-    open.hold(requestId, offset)
+  for (const { offset, call } of former.waiting) {
+    open.begin(offset, call)
+    open.hold(call.requestId, offset)
   }
   for (const admission of orphans) recorder.tell(crashed(admission, Date.now()), admission.root_run_id)
   if (orphans.length > 0)
@@ -219,8 +220,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const marks = memoryMarks(log, options.at, rememberedMs)
   const marking = setInterval(() => {
-    marks
-      .move(open.oldest(), Date.now())
+    log
+      .bounds(options.at)
+      .then(bounds => carryOn(pipeline, bounds))
+      .then(() => marks.move(open.oldest(), Date.now()))
       .catch(error => logger.warn({ err: error }, 'the mark of what to remember could not be moved'))
   }, markEveryMs)
   const ending = setInterval(() => {

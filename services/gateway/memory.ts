@@ -1,4 +1,5 @@
 import type { Event } from '../../schemas/events.ts'
+import { llmCall } from '../../schemas/llm.ts'
 import type { Queued } from './queued.ts'
 import { birthOf, limitsOf, workIn } from './run-facts.ts'
 import type { Runs } from './runs.ts'
@@ -23,6 +24,7 @@ export const memoryGroup = 'gateway-memory'
 export const memorable: ReadonlySet<string> = new Set([
   'llm.completed',
   'llm.queued',
+  'admission.continued',
   'tool.called',
   'tool.returned',
   'agent.called',
@@ -47,6 +49,10 @@ export function remember({ runs, queued, reports, asked }: Memory, event: Event,
   switch (event.type) {
     case 'llm.queued':
       queued.remember(event)
+      break
+    case 'admission.continued':
+      if (event.response_id !== undefined)
+        queued.remember({ type: 'llm.queued', ...llmCall.parse(event), response_id: event.response_id })
       break
     case 'llm.completed':
       if (event.response_id !== undefined) queued.forget(event.agent, event.response_id)

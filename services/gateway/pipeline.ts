@@ -114,13 +114,15 @@ async function serveRead(
 
   for (const start of startsDue(pipeline.runs, found.run, call.work, policies.runs.budgets))
     pipeline.recorder.tell(start, call.base.root_run_id)
-  const admitted = await pipeline.recorder.try(admission(call, paid), call.base.root_run_id)
+  const granted = admission(call, paid)
+  const admitted = await pipeline.recorder.try(granted, call.base.root_run_id)
   // The hold went to its own log at the same time.
   const written = paid?.written ?? null
   if (admitted instanceof Fault || (written !== null && !(await written)))
     return neverMade(pipeline, caller, call, admitted)
 
-  pipeline.open.begin(admitted.offset)
+  const { root_run_id: rootRunId } = call.base
+  pipeline.open.begin(admitted.offset, { requestId, rootRunId, admission: granted, since: context.arrivedAt })
   pipeline.runs.begun(found.run, call.work)
   const forwarded = await pipeline.forward(
     plan,

@@ -16,6 +16,8 @@ export type Queued = {
   /** A provider holds this answer: whoever asks for it later is sent there. */
   hold(agent: string, responseId: string, provider: string): void
   providerOf(agent: string, responseId: string): string | null
+  /** All that are waited for. */
+  byRequest(): ReadonlyMap<string, LlmQueued>
   /** At start, from the log. */
   remember(fact: LlmQueued): void
   forget(agent: string, responseId: string): void
@@ -57,6 +59,7 @@ export function openQueued(): Queued {
     },
     hold: (agent, responseId, provider) => void holders.set(nameOf(agent, responseId), provider),
     providerOf: (agent, responseId) => holders.get(nameOf(agent, responseId)) ?? null,
+    byRequest: () => new Map([...queued.values()].map(fact => [fact.request_id ?? '', fact])),
     remember(fact) {
       queued.set(nameOf(fact.agent, fact.response_id), fact)
       if (fact.provider !== undefined) this.hold(fact.agent, fact.response_id, fact.provider)

@@ -1,39 +1,41 @@
-import type { AdmissionGranted } from '../../schemas/admission.ts'
+import type { AdmissionContinued, AdmissionGranted } from '../../schemas/admission.ts'
 import { decodeRaw, type Event } from '../../schemas/events.ts'
 import type { EventLog, LogRecord, Partition } from '../io/log/port.ts'
+import { openCallOf, readBack } from './carry.ts'
 import type { FormerCall } from './last-words.ts'
 import { type Memory, memoryGroup, remember } from './memory.ts'
+import type { OpenCall } from './open-calls.ts'
 
 /**
  * What a gateway's next life takes over from the log: calls that were let through and never ended, background answers,
  * and the runs with their conversations and open tool calls. State is a fold; this is where it begins.
  */
-export type Admission = AdmissionGranted & { readonly time: number }
+export type Admission = (AdmissionGranted | AdmissionContinued) & { readonly time: number }
 
 export type Former = {
   /** Calls that never ended. */
   readonly orphans: readonly Admission[]
-  /** Those that go on in the background, by request: where their admission stands. */
-  readonly waiting: ReadonlyMap<string, number>
+  /** Those that go on in the background, in the order in which they were last told, and where that was. */
+  readonly waiting: readonly { readonly offset: number; readonly call: OpenCall }[]
   /** Calls for which money was held, as far back as was read. */
   readonly calls: readonly FormerCall[]
 }
 
-type Held = Pick<FormerCall, 'nodes' | 'epoch' | 'costNanoUsd'>
-
-/** Some seconds of reading at a start, whatever the traffic was; what stands before is forgotten. */
-const maxRecords = 200_000
-
-export async function takeOver(log: EventLog, at: Partition, memory: Memory, sinceMs: number): Promise<Former> {
-  const open = new Map<string, Admission>()
-  /** Where they stand; of those in the background too. */
-  const begun = new Map<string, number>()
-  const held = new Map<string, Held>()
+/** Of runs that nobody has called for more records than are read back nothing is remembered. */
+export async function takeOver(
+  log: EventLog,
+  at: Partition,
+  memory: Memory,
+  sinceMs: number,
+  records = readBack.records,
+): Promise<Former> {
+  /** In the order in which they were last told. */
+  const begun = new Map<string, Begun>()
   const calls: FormerCall[] = []
-  if (!(await log.partitions(at.topic)).includes(at.partition)) return { orphans: [], waiting: begun, calls }
+  if (!(await log.partitions(at.topic)).includes(at.partition)) return { orphans: [], waiting: [], calls }
   const { earliest, end } = await log.bounds(at)
   const mark = (await log.committed(memoryGroup, at))?.offset ?? earliest
-  const offset = Math.max(earliest, Math.min(mark, end), end - maxRecords)
+  const offset = Math.max(earliest, Math.min(mark, end), end - records)
   const follower = log.follow(at.topic, {
     from: [{ ...at, offset }],
     partitions: [at.partition],
@@ -44,38 +46,59 @@ export async function takeOver(log: EventLog, at: Partition, memory: Memory, sin
   follower.ended.catch(() => {}) // told by `caughtUp`
   await follower.caughtUp
   await follower.close()
-  for (const [requestId, hold] of held)
-    calls.push({ ...hold, requestId, isQueued: !open.has(requestId), wasOpen: open.has(requestId), endedAt: null })
-  for (const requestId of open.keys()) begun.delete(requestId)
-  return { orphans: [...open.values()], waiting: begun, calls }
+  const [waiting = [], open = []] = [true, false].map(isQueued =>
+    [...begun.values()].filter(it => it.isQueued === isQueued),
+  )
+  for (const { admission, isQueued } of begun.values()) paid(admission, { isQueued, wasOpen: !isQueued, endedAt: null })
+  return {
+    orphans: open.map(({ admission }) => admission),
+    waiting: waiting.map(({ admission, offset }) => ({ offset, call: openCallOf(admission) })),
+    calls,
+  }
 
   function fold(event: Event, offset: number): void {
     const requestId = event.request_id ?? ''
-    // Asking for an answer in the background ends what began it, or nothing: it has no end of its own, and costs nothing.
-    if (event.type === 'admission.granted' && event.operation !== 'retrieve') {
-      open.set(requestId, event)
-      begun.set(requestId, offset)
-      if (event.data !== undefined) held.set(requestId, { ...event.data, costNanoUsd: event.bound_nano_usd ?? 0 })
-    } else if (event.type === 'llm.completed' || event.type === 'admission.settled') {
-      open.delete(requestId)
-      begun.delete(requestId)
-      const hold = held.get(requestId)
-      const isHere = event.type === 'llm.completed'
-      const costNanoUsd = (isHere ? event.cost_nano_usd : event.data.cost_nano_usd) ?? 0
-      if (hold !== undefined)
-        calls.push({
-          ...hold,
-          requestId,
-          isQueued: false,
-          wasOpen: isHere && event.reason === crashedReason,
-          costNanoUsd,
-          endedAt: offset,
-        })
-      held.delete(requestId)
-    } else if (event.type === 'llm.queued') open.delete(requestId)
+    const before = begun.get(requestId)
+    switch (event.type) {
+      case 'admission.granted':
+      case 'admission.continued': {
+        // Asking for an answer in the background ends what began it, or nothing: it has no end of its own, and costs nothing.
+        if (event.operation === 'retrieve') break
+        const isQueued = event.type === 'admission.continued' && event.response_id !== undefined
+        begun.delete(requestId)
+        begun.set(requestId, { admission: event, offset, isQueued: isQueued || before?.isQueued === true })
+        break
+      }
+      case 'llm.queued':
+        if (before !== undefined) begun.set(requestId, { ...before, isQueued: true })
+        break
+      case 'llm.completed':
+      case 'admission.settled': {
+        begun.delete(requestId)
+        const isHere = event.type === 'llm.completed'
+        const wasOpen = isHere && event.reason === crashedReason
+        const costNanoUsd = (isHere ? event.cost_nano_usd : event.data.cost_nano_usd) ?? 0
+        if (before !== undefined) paid(before.admission, { isQueued: false, wasOpen, endedAt: offset, costNanoUsd })
+      }
+    }
     remember(memory, event, true, sinceMs)
   }
+
+  /** Where money was held for it. */
+  function paid(
+    admission: Admission,
+    how: Omit<FormerCall, 'requestId' | 'nodes' | 'epoch' | 'costNanoUsd'> & Cost,
+  ): void {
+    if (admission.data === undefined) return
+    const { nodes, epoch } = admission.data
+    const { request_id: requestId = '', bound_nano_usd: costNanoUsd = 0 } = admission
+    calls.push({ requestId, nodes, epoch, costNanoUsd, ...how })
+  }
 }
+
+type Begun = { readonly admission: Admission; readonly offset: number; readonly isQueued: boolean }
+/** Its bound, where it is not known. */
+type Cost = { readonly costNanoUsd?: number }
 
 const crashedReason = 'gateway_crashed'
 
@@ -85,6 +108,7 @@ const read = (record: LogRecord): Event => decodeRaw(record) as Event
 /** A crash's calls, ended: nobody knows what the provider made of them, so their use is bounded by what they asked for. */
 export function crashed(admission: Admission, now: number) {
   const { type, bound_input_tokens, bound_output_tokens, bound_nano_usd, data, time, ...base } = admission
+  const before = admission.type === 'admission.continued' ? (admission.latency_ms ?? 0) : 0
   const { id, source, ...call } = base as typeof base & { id?: string; source?: string } // the rest of its envelope
   return {
     type: 'llm.completed' as const,
@@ -99,7 +123,7 @@ export function crashed(admission: Admission, now: number) {
     ...(bound_output_tokens === undefined ? {} : { output_tokens: bound_output_tokens }),
     // All that it can have cost is spent, as far as anybody knows.
     ...(data === undefined ? {} : { cost_nano_usd: bound_nano_usd ?? 0, price_version: 'bound' }),
-    latency_ms: Math.max(0, now - time),
+    latency_ms: before + Math.max(0, now - time),
   }
 }
 
