@@ -14,7 +14,7 @@ export type Delegation = {
   /** Unix milliseconds. */
   readonly expiresAt: number
 }
-export type TokenRun = { readonly id: string; readonly parentId: string | null; readonly rootId: string }
+export type TokenRun = { readonly id: string; readonly parentId: string | null }
 
 /** Agents of one chain. Whoever hands on further than this hides who it was. */
 export const longestChain = 10
@@ -22,10 +22,7 @@ export const longestChain = 10
 export const delegationOf = (claims: TokenClaims): Delegation => ({
   links: [{ agent: claims.sub, keyId: claims.key_id }, ...linksOf(claims.act).reverse()],
   scope: claims.scope.split(' '),
-  run:
-    claims.run_id === undefined
-      ? null
-      : { id: claims.run_id, parentId: claims.parent_run_id ?? null, rootId: claims.txn ?? claims.run_id },
+  run: claims.run_id === undefined ? null : { id: claims.run_id, parentId: claims.parent_run_id ?? null },
   expiresAt: claims.exp * 1000,
 })
 

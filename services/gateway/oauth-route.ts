@@ -2,14 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { TokenSigner } from '../io/token-signer.ts'
-import { HttpCaller } from './caller.ts'
+import { type BodyReader, HttpCaller, openBodyReader } from './caller.ts'
 import type { Pipeline } from './parts.ts'
 import type { Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
 import { type Denied, exchangeToken } from './token-exchange.ts'
 import { type OauthError, readTokenRequest } from './token-request.ts'
 
-/** A form with two tokens; nobody has shown a credential yet who could be allowed more. */
+/** A form with two tokens. Who sends it has not shown a credential yet, so no more than that is read. */
 const longestBody = 64 * 1024
 
 /** `POST /oauth/token`: token exchange (RFC 8693). */
@@ -17,9 +17,12 @@ export function oauthRoute(
   app: FastifyInstance,
   options: { readonly pipeline: Pipeline; readonly signer: TokenSigner; readonly logger: Logger },
 ): void {
+  const { pipeline, signer } = options
+  const bodies = openBodyReader({ maxBytes: longestBody, idleMs: pipeline.limits.bodyIdleTimeoutMs })
+  app.addHook('onClose', async () => bodies.close())
   app.post('/oauth/token', (request, reply) => {
     reply.hijack()
-    answer(options.pipeline, options.signer, request.raw, reply.raw).catch(error => {
+    answer(pipeline, signer, bodies, request.raw, reply.raw).catch(error => {
       options.logger.error({ err: error, path: '/oauth/token' }, 'a token could not be given')
       reply.raw.destroy()
     })
@@ -29,6 +32,7 @@ export function oauthRoute(
 async function answer(
   pipeline: Pipeline,
   signer: TokenSigner,
+  bodies: BodyReader,
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
@@ -47,11 +51,10 @@ async function answer(
     caller.answer(status, headers, json({ error, error_description: message, code, ...facts }))
   }
   if (pipeline.inFlight.draining) return no('temporarily_unavailable', refusals.draining())
-  const announced = Number(req.headers['content-length'] ?? 0)
-  const body = announced > longestBody ? 'too_large' : await pipeline.bodies.read(req)
+  const body = await bodies.read(req)
   if (body === 'cut') return
   if (body === 'too_slow') return no('invalid_request', refusals.tooSlow(pipeline.limits.bodyIdleTimeoutMs))
-  if (body === 'too_large' || body.length > longestBody) return no('invalid_request', refusals.tooLarge(longestBody))
+  if (body === 'too_large') return no('invalid_request', refusals.tooLarge(longestBody))
   const request = readTokenRequest(body, req.headers['content-type'] ?? '', req.headers.host)
   if ('error' in request) return no(request.error, refusals.invalid(request.message))
   const given = await exchangeToken(pipeline, signer, request)

@@ -12,7 +12,7 @@ export type Tokens = {
   forget(): void
 }
 
-/** Tokens in use at once, at some 3 KiB each with what they say; one that falls out is verified again, in 0.1 ms. */
+/** Tokens in use at once, at some 3 KiB each with what they say; one that falls out is verified again. */
 const rememberedTokens = 5_000
 
 export function openTokens(options: {
