@@ -54,7 +54,7 @@ function measureAll({ dialect: name, messages, live, requests }: Filing): readon
   const dialect = dialects.find(one => one.name === name)
   if (dialect === undefined) throw new Error(`there is no dialect ${name}`)
   let minted = 0
-  const runs = openRuns({ mint: () => `run-bench-${++minted}`, idleMs: 1_800_000 })
+  const runs = openRuns({ mint: () => `run-bench-${++minted}`, idleMs: () => 1_800_000 })
   const known = Array.from({ length: live }, (_, i) => liveRun(runs, dialect, `live ${i}`))
   measure(runs, known, dialect, 10, warmRequests)
   return messages.map(count => measure(runs, known, dialect, count, requests))

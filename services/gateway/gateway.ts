@@ -123,11 +123,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     ...(options.policyFile === undefined ? {} : { file: options.policyFile }),
     logger,
   })
-  const { idleTimeoutMs } = inForce.config().runs.defaults
+  const idleMs = () => inForce.config().runs.defaults.idleTimeoutMs
   /** What a run that goes on tells again from time to time is found within this. */
-  const rememberedMs = idleTimeoutMs * (1 + retold)
+  const rememberedMs = () => idleMs() * (1 + retold)
   // The name of a run holds the life that named it: no two gateways ever mint the same.
-  const runs = openRuns({ mint: numbered(`run-${short}-${life.epoch}`), idleMs: idleTimeoutMs })
+  const runs = openRuns({ mint: numbered(`run-${short}-${life.epoch}`), idleMs })
   const reports = openReports()
   const killswitch = openKillswitch({
     observed: it => told.observed(it),
@@ -141,7 +141,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { breakers: policy, version } = inForce.policies()
   breakers = openRunBreakers(policy, version, killswitch.ruled.bind(killswitch))
   const memory: Memory = { runs, queued, reports, asked: event => void killswitch.asked(event) }
-  const former = await takeOver(log, options.at, memory, Date.now() - rememberedMs)
+  const former = await takeOver(log, options.at, memory, Date.now() - rememberedMs())
   const { orphans } = former
   for (const { offset, call } of former.waiting) {
     open.begin(offset, call)
@@ -231,7 +231,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       for (const fact of endOf(run, killswitch.stopOf(run.scopes))) recorder.tell(fact, run.rootId)
   }, endEveryMs)
 
-  const evicting = setInterval(() => breakers?.evict(Date.now() - idleTimeoutMs), evictEveryMs)
+  const evicting = setInterval(() => breakers?.evict(Date.now() - idleMs()), evictEveryMs)
 
   const app = listener(config, pipeline, inForce.live, bearers.signer, logger, options)
   await rehearseKill().catch(error => logger.warn({ err: error }, 'the first kill of this process will be slow'))

@@ -44,7 +44,7 @@ export function followPeers(options: {
   /** `/sluice/<producer>`: what this gateway wrote itself. */
   readonly source: string
   readonly memory: Memory
-  readonly idleMs: number
+  readonly idleMs: () => number
   /** Another gateway has told the end of a call. */
   readonly ended: (event: Event & LlmCompleted) => void
   readonly logger: Logger
@@ -66,7 +66,7 @@ export function followPeers(options: {
             continue
           const read = decode(record)
           if ('unreadable' in read) continue // the sink tells the world about it
-          remember(memory, read.event, false, Date.now() - options.idleMs)
+          remember(memory, read.event, false, Date.now() - options.idleMs())
           if (read.event.type === 'llm.completed') options.ended(read.event)
           known = true
         }

@@ -129,9 +129,9 @@ export function crashed(admission: Admission, now: number) {
 
 /**
  * Commits, from time to time, how far back a next life has to read: to the oldest open call, and to the beginning of the
- * idle time.
+ * idle time, which may become another; what was done with stays so.
  */
-export function memoryMarks(log: EventLog, at: Partition, idleMs: number) {
+export function memoryMarks(log: EventLog, at: Partition, idleMs: () => number) {
   const ends: { readonly time: number; readonly end: number }[] = []
   let latest: number | null = null
   return {
@@ -140,10 +140,11 @@ export function memoryMarks(log: EventLog, at: Partition, idleMs: number) {
       latest ??= (await log.committed(memoryGroup, at))?.offset ?? -1
       const { end } = await log.bounds(at)
       ends.push({ time: now, end })
+      const since = now - idleMs()
       // The newest sample that is older than the idle time: nothing before it is remembered.
-      while (ends.length > 1 && (ends[1]?.time ?? now) <= now - idleMs) ends.shift()
+      while (ends.length > 1 && (ends[1]?.time ?? now) <= since) ends.shift()
       const begun = ends[0]
-      const idle = begun !== undefined && begun.time <= now - idleMs ? begun.end : 0
+      const idle = begun !== undefined && begun.time <= since ? begun.end : 0
       const offset = Math.min(oldestOpen ?? end, idle)
       if (offset <= latest) return
       await log.commit(memoryGroup, at, { offset })

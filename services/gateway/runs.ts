@@ -97,10 +97,10 @@ export const isMinted = (runId: string): boolean => minted.test(runId)
 
 export function openRuns(options: {
   readonly mint: () => string
-  readonly idleMs: number
+  /** As the policy in force says. */
+  readonly idleMs: () => number
   readonly now?: () => number
 }): Runs {
-  const retellMs = options.idleMs * retold
   const now = options.now ?? Date.now
   // No ages: a run ends by `idle`, which tells the world; the oldest are pushed out only above the bound.
   const runs = new LRUCache<string, Run>({ max: known.runs })
@@ -116,7 +116,7 @@ export function openRuns(options: {
   /** What was said in a run that has been idle for too long is not gone on with. */
   const isRecent = (id: string): boolean => {
     const run = runs.peek(id) ?? ended.peek(id)
-    return run === undefined || run.inFlight > 0 || now() - run.lastAt <= options.idleMs
+    return run === undefined || run.inFlight > 0 || now() - run.lastAt <= options.idleMs()
   }
   const ofResponse = (scope: string, responseId: string): string | undefined => {
     const id = responses.get(`${scope} ${responseId}`)
@@ -218,7 +218,7 @@ export function openRuns(options: {
     },
 
     idle(waits) {
-      const deadline = now() - options.idleMs
+      const deadline = now() - options.idleMs()
       const gone: Run[] = []
       // Least recently used first, so this looks at little more than it gives.
       for (const run of runs.rvalues()) {
@@ -276,6 +276,7 @@ export function openRuns(options: {
 
     toTell(run) {
       const at = now()
+      const retellMs = options.idleMs() * retold
       if (run.started && at - run.toldAt < retellMs && run.ancestors.length === 0) return nothing
       const due: { run: Run; first: boolean }[] = []
       for (const id of run.ancestors) {

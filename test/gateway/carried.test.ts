@@ -21,7 +21,7 @@ import { openFileLog } from '../../services/io/log/file/file.ts'
 const [readBack, after] = [200, 100]
 const at = { topic: topics.events.name, partition: 0 }
 const memory = (): Memory => ({
-  runs: openRuns({ mint: () => 'run', idleMs: 60_000 }),
+  runs: openRuns({ mint: () => 'run', idleMs: () => 60_000 }),
   queued: openQueued(),
   reports: openReports(),
   asked: () => {},

@@ -25,9 +25,9 @@ test('how far back a next life must read only ever moves on, through any number 
     await writer.flush()
   }
   const mark = async () => (await log.committed(memoryGroup, at))?.offset ?? null
-  const idleMs = 1_000
+  let idleMs = 1_000
 
-  const first = memoryMarks(log, at, idleMs)
+  const first = memoryMarks(log, at, () => idleMs)
   await write(10)
   await first.move(null, 0)
   assert.equal(await mark(), 0, 'all of it may still be asked for')
@@ -38,7 +38,7 @@ test('how far back a next life must read only ever moves on, through any number 
   assert.equal(await mark(), 10)
 
   // The next life knows nothing of those times, and what was forgotten stays so.
-  const second = memoryMarks(log, at, idleMs)
+  const second = memoryMarks(log, at, () => idleMs)
   await second.move(null, 2_000)
   assert.equal(await mark(), 10)
   await write(10)
@@ -46,4 +46,11 @@ test('how far back a next life must read only ever moves on, through any number 
   assert.equal(await mark(), 20)
   await second.move(25, 9_000)
   assert.equal(await mark(), 25, 'an open call is kept, however old')
+
+  // A longer time of remembering: nothing more is given up until it is over.
+  idleMs = 10_000
+  await second.move(null, 10_000)
+  assert.equal(await mark(), 25)
+  await second.move(null, 19_000)
+  assert.equal(await mark(), 30)
 })

@@ -66,6 +66,32 @@ test('keys, model lists and budgets of a running gateway are what was applied wi
   ])
 })
 
+test('a run that nobody goes on with ends by the idle time that was applied, and is remembered by it', async t => {
+  const gateway = await startTestGateway(t)
+  const ask = async (messages: readonly object[]) => {
+    const body = JSON.stringify({ model: 'simulator', messages })
+    const headers = { authorization: `Bearer ${gateway.key}` }
+    const { text, headers: told } = await send(`${gateway.url}/v1/chat/completions`, { headers, body })
+    return { run: told['x-sluice-run-id'], said: at(JSON.parse(text), 'choices', 0, 'message') as object }
+  }
+  const isOver = async (run: unknown) =>
+    (await gateway.facts()).some(event => event.type === 'run.finished' && event.run_id === run)
+  const idle = (idleTimeoutMs: number) =>
+    apply(gateway, { agents: { tester: { keys: [hash(gateway.key)] } }, runs: { defaults: { idleTimeoutMs } } })
+  const [hello, goOn] = ['Hello', 'Go on'].map(content => ({ role: 'user', content }))
+  assert.ok(hello !== undefined && goOn !== undefined)
+
+  const first = await ask([hello])
+  assert.equal(await isOver(first.run), false)
+  await idle(1)
+  await until('the end of the run', () => isOver(first.run), 3_000)
+  assert.notEqual((await ask([hello, first.said, goOn])).run, first.run)
+
+  await idle(60_000)
+  const second = await ask([hello])
+  assert.equal((await ask([hello, second.said, goOn])).run, second.run)
+})
+
 test('an agent that was removed is refused, by a listed key and by an issued one, until it is there again', async t => {
   const gateway = await startTestGateway(t)
   const listed = mintAgentKey()
