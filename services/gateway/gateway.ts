@@ -34,6 +34,7 @@ import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
 import { crashed, memoryMarks, takeOver } from './recover.ts'
 import { rehearseKill } from './rehearsal.ts'
+import { openReplicated, type Shipping } from './replicated.ts'
 import { serveReports } from './reported.ts'
 import { workOfRun } from './run-facts.ts'
 import { runRoutes } from './run-routes.ts'
@@ -56,6 +57,8 @@ export type GatewayOptions = BearerFiles & {
   readonly life: Life
   /** Whose epoch was ended while it was away goes on in a new one. */
   readonly nextLife: () => Life
+  /** Given where a call's admission and hold have to be shipped before its provider is asked. */
+  readonly shipping?: Shipping
   /** Owners of the ledger: one where it is embedded, one for each partition of Kafka's. */
   readonly ledgerOwners: number
   /** Where all roles meet: the same log in embedded mode, Kafka beyond one machine. */
@@ -203,6 +206,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     bodies: openBodyReader({ maxBytes: config.limits.bodyBytes, idleMs: config.limits.bodyIdleTimeoutMs }),
     prices: openPrices(),
     money,
+    replicated: options.shipping === undefined ? null : openReplicated(options.shipping, money.till),
     habits: config.holds === 'learned' ? openHabits() : null,
     metrics: openMetrics({
       inFlight: () => inFlight.count,

@@ -11,6 +11,7 @@ import type { Policies } from './policies.ts'
 import type { Prices } from './prices.ts'
 import type { Queued } from './queued.ts'
 import type { Recorder } from './recorder.ts'
+import type { Replicated } from './replicated.ts'
 import type { Runs } from './runs.ts'
 import type { Reports } from './told.ts'
 import type { Payloads } from './tools.ts'
@@ -24,6 +25,8 @@ export type Pipeline = {
   readonly peers: Peers
   readonly queued: Queued
   readonly recorder: Recorder
+  /** Null where the log next to this process is enough. */
+  readonly replicated: Replicated | null
   readonly forward: ReturnType<typeof openForwarding>
   readonly bodies: BodyReader
   readonly prices: Prices

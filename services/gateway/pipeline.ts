@@ -118,7 +118,11 @@ async function serveRead(
   const admitted = await pipeline.recorder.try(granted, call.base.root_run_id)
   // The hold went to its own log at the same time.
   const written = paid?.written ?? null
-  if (admitted instanceof Fault || (written !== null && !(await written)))
+  if (
+    admitted instanceof Fault ||
+    (written !== null && !(await written)) ||
+    (pipeline.replicated !== null && !(await pipeline.replicated(call.requestId, admitted.offset, paid !== null)))
+  )
     return neverMade(pipeline, caller, call, admitted)
 
   const { root_run_id: rootRunId } = call.base

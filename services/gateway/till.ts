@@ -27,6 +27,10 @@ export type Till = {
    * where that is no more than was held for it.
    */
   settle(call: string, costNanoUsd: number, offset: number | null): Overrun | null
+  /** The offset behind all that this gateway's ledger has of what was said of holds. */
+  readonly saidTo: () => number
+  /** Whether money is held for a call, and may still be spent: to be asked again after any wait. */
+  mayStillSpend(call: string): boolean
   /** The next records of control, in their order. */
   hear(decisions: readonly MoneyDecision[]): void
   /** Says again how each node stands; resolves when that is on disk. Nothing said before is needed any more. */
@@ -106,6 +110,7 @@ export function openTill(options: {
   let looking: NodeJS.Timeout | null = null
   /** What the log has not taken yet, by when it was said, and who waits for all up to then. */
   let said = 0
+  let saidTo = 0
   const unwritten = new Set<number>()
   let listeners: { readonly upTo: number; readonly tell: () => void }[] = []
 
@@ -116,7 +121,8 @@ export function openTill(options: {
     recorder.tell(
       isReport ? { ...message, events_offset: settledBefore } : message,
       keyOf(partition, 'node' in message ? message.node : null),
-      () => {
+      offset => {
+        saidTo = Math.max(saidTo, offset + 1)
         unwritten.delete(mine)
         const [oldest = Number.POSITIVE_INFINITY] = unwritten
         for (const listener of listeners) if (listener.upTo < oldest) listener.tell()
@@ -232,6 +238,13 @@ export function openTill(options: {
       flushSoon(tolls)
       // Held alike at each of them.
       return overrun(costNanoUsd, tolls[0]?.holdNanoUsd ?? 0, tolls[0]?.boundNanoUsd)
+    },
+
+    saidTo: () => saidTo,
+
+    mayStillSpend(call) {
+      const holder = purseOf(call)
+      return holder !== null && mayStillSpend(holder, holder.calls.get(call) ?? [], now())
     },
 
     hear(decisions) {

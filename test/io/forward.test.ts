@@ -270,3 +270,22 @@ test('a target that does not even tell its partitions holds up no close', async 
   assert.ok(performance.now() - since < 4_000)
   assert.equal(forwarder.backlog().records, 5)
 })
+
+test('who waits for an offset to be shipped hears when it is, and in time when it is not', async () => {
+  const writer = await spool.writer(topic)
+  const shipping = new Shipping()
+  await appendAll(writer, events(0, 10))
+  assert.equal(await shipping.forwarder.shipped(10, 5_000), true)
+  assert.equal(shipping.target.taken.length, 10)
+  shipping.target.mode = 'refuses'
+  await appendAll(writer, events(10, 12))
+  assert.equal(await shipping.forwarder.shipped(10, 0), true, 'what is there is there')
+  assert.equal(await shipping.forwarder.shipped(11, 50), false)
+  const waiting = shipping.forwarder.shipped(12, 5_000)
+  shipping.target.mode = 'takes'
+  assert.equal(await waiting, true)
+  assert.equal(shipping.target.taken.length, 12)
+  const never = shipping.forwarder.shipped(13, 60_000)
+  await shipping.forwarder.close()
+  assert.equal(await never, false, 'one that is closed ships no more')
+})

@@ -47,9 +47,9 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
   const known = (what: string) => path.join(settings.dataDir, 'known', `${what}-${slot}.json`)
   const at: Partition = { topic: topics.events.name, partition: slot }
   const own = [topics.events, topics.ledger].map(({ name: topic }): Partition => ({ topic, partition: slot }))
-  const forwarders = spooled
-    ? (await Promise.all(own.map(at => shipping(log, at, shared, settings.workers, logger)))).flat()
-    : []
+  const ships = spooled ? await Promise.all(own.map(at => shipping(log, at, shared, settings.workers, logger))) : []
+  const forwarders = ships.flat()
+  const [events, ledger] = ships.map(([ofOwn]) => ofOwn)
   const gateway = await startGateway({
     config,
     own: config => withQuickstart(config, credentials),
@@ -75,6 +75,10 @@ export const start: StartRole = async ({ settings, env, slot, logger }) => {
     peers: settings.workers > 1 || spooled,
     logger,
     ...(forwarders.length === 0 ? {} : { backlog: () => together(forwarders) }),
+    // The embedded log is the log itself: on its disk is all there is.
+    ...(config.durability === 'replicated' && events !== undefined && ledger !== undefined
+      ? { shipping: { events: events.shipped, ledger: ledger.shipped } }
+      : {}),
   })
   const applied = gateway.applied()
   // One that no longer sees revoked keys, or cannot read its spool, must not go on: the crash is the supervisor's to see.

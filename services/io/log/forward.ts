@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { header } from '../../../schemas/envelope.ts'
 import { type Chain, chainOf, link, markOf } from './chain.ts'
+import { type Milestones, openMilestones } from './milestones.ts'
 import type { Batch, EventLog, LogRecord, Partition } from './port.ts'
 import { Target, type Teller } from './target.ts'
 
@@ -10,6 +11,8 @@ export const forwarderGroup = 'forwarder'
 export type Forwarder = {
   /** What is on the spool and not at the target, some 250 ms ago; the age is that of the oldest. */
   readonly backlog: () => { readonly records: number; readonly ageMs: number }
+  /** Resolves with true once the target has all of the spool before `offset`, with false after `ms`. */
+  readonly shipped: Milestones['reached']
   /** Resolves after `close`; rejects when the spool cannot be read. */
   readonly ended: Promise<void>
   /** Waits a moment for what is under way, and leaves the rest for the next start. */
@@ -42,6 +45,7 @@ export function forward(options: {
   const target = new Target(to, options.topic, abandoned.signal, log)
   let chain: Chain | null = null
   let shipped = 0
+  const milestones = openMilestones()
   let marked = -1
   let end = 0
   let underWay: { readonly oldest: LogRecord; readonly since: number } | null = null
@@ -61,6 +65,7 @@ export function forward(options: {
     if (!(await target.send(messages))) return
     chain = linked
     shipped = batch.records.at(-1)!.offset + 1
+    milestones.reach(shipped)
     underWay = null
   }
 
@@ -89,6 +94,7 @@ export function forward(options: {
     const bounds = await from.bounds(at)
     chain = chainOf(mark?.note)
     shipped = mark?.offset ?? bounds.earliest
+    milestones.reach(shipped)
     end = bounds.end
     if (mark === null) await putMark() // from now on the spool knows for whom it keeps its records
     marked = shipped
@@ -113,10 +119,12 @@ export function forward(options: {
   const ended = run().finally(() => {
     closing.abort()
     abandoned.abort()
+    milestones.end()
     return target.close()
   })
   return {
     ended,
+    shipped: milestones.reached,
     backlog: () => ({
       records: Math.max(0, end - shipped),
       ageMs: underWay === null ? 0 : Math.max(0, Date.now() - timeOf(underWay.oldest, underWay.since)),
