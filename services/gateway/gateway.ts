@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { type Continued, encodeFact, type Fact } from '../../schemas/events.ts'
 import type { Standing } from '../core/stops.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
 import type { EventLog, Partition } from '../io/log/port.ts'
-import type { AppliedPolicy, LivePolicy } from '../io/policy-follow.ts'
-import type { TokenSigner } from '../io/token-signer.ts'
-import { adminRoutes } from './admin.ts'
+import type { AppliedPolicy } from '../io/policy-follow.ts'
 import { type BearerFiles, followBearers } from './bearers.ts'
 import { openRunBreakers, type RunBreakers } from './breakers.ts'
 import { openBodyReader } from './caller.ts'
@@ -20,24 +17,20 @@ import { openForwarding } from './forward.ts'
 import { openHabits } from './habits.ts'
 import { openInForce } from './in-force.ts'
 import { openKillswitch } from './killswitch.ts'
+import { openListener } from './listener.ts'
 import type { Memory } from './memory.ts'
 import { openMetrics } from './metrics.ts'
 import { openMoney } from './money.ts'
-import { oauthRoute } from './oauth-route.ts'
 import { openCalls } from './open-calls.ts'
 import type { Pipeline } from './parts.ts'
 import { followPeers, noPeers } from './peers.ts'
-import { serve } from './pipeline.ts'
 import { openPrices } from './prices.ts'
-import { openai } from './protocols/protocols.ts'
 import { openQueued } from './queued.ts'
 import { openRecorder } from './recorder.ts'
 import { crashed, memoryMarks, takeOver } from './recover.ts'
 import { rehearseKill } from './rehearsal.ts'
 import { openReplicated, type Shipping } from './replicated.ts'
-import { serveReports } from './reported.ts'
 import { workOfRun } from './run-facts.ts'
-import { runRoutes } from './run-routes.ts'
 import { openRuns, type Run, retold } from './runs.ts'
 import { simulator } from './simulator/simulator.ts'
 import { tellStops } from './stop-told.ts'
@@ -237,7 +230,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const evicting = setInterval(() => breakers?.evict(Date.now() - idleMs()), evictEveryMs)
 
-  const app = listener(config, pipeline, inForce.live, bearers.signer, logger, options)
+  const app = openListener({
+    limits: config.limits,
+    pipeline,
+    admin: {
+      token: options.adminToken,
+      log: options.shared,
+      live: inForce.live,
+      ledgerOwners: options.ledgerOwners,
+    },
+    signer: bearers.signer,
+    logger,
+  })
   await rehearseKill().catch(error => logger.warn({ err: error }, 'the first kill of this process will be slow'))
   await app.listen({
     host: options.host,
@@ -286,70 +290,4 @@ function endOf(run: Run, stopped: Standing | null): readonly Fact[] {
   // One that was killed stays so.
   if (stopped?.stop.type === 'kill') return unanswered
   return [...unanswered, { type: 'run.finished', ...work, reason: 'idle', actor: 'gateway' }]
-}
-
-function listener(
-  config: Config,
-  pipeline: Pipeline,
-  live: LivePolicy,
-  signer: TokenSigner,
-  logger: Logger,
-  options: GatewayOptions,
-): FastifyInstance {
-  const { bodyBytes, headersTimeoutMs } = config.limits
-  const door = (request: FastifyRequest, reply: FastifyReply): void => {
-    reply.hijack()
-    serve(pipeline, request.raw, reply.raw).catch(error => {
-      // What the programmer broke: one call pays for it, loudly, and the others go on.
-      logger.error({ err: error, path: request.raw.url?.split('?')[0] }, 'the pipeline threw')
-      if (reply.raw.headersSent) return reply.raw.destroy()
-      const { body, headers } = openai.refusal({
-        code: 'internal_error',
-        status: 500,
-        message: 'The gateway failed; the call may have been made.',
-      })
-      reply.raw.writeHead(500, headers).end(body)
-    })
-  }
-  const app = Fastify({
-    // No logger of its own: a line per request would cost more than the request. What happened is in the log.
-    logger: false,
-    bodyLimit: bodyBytes,
-    requestTimeout: 0, // a body may take long as long as it moves: the body reader watches
-    keepAliveTimeout: 72_000, // longer than the idle time of common load balancers, which would else race with our close
-    forceCloseConnections: true,
-    http: { requestTimeout: 0, headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000 },
-    frameworkErrors: (_error, request, reply) => door(request, reply),
-  })
-  // Whoever asks before sending a body that is too large is not told to go on.
-  app.server.on('checkContinue', (req, res) => {
-    if (!(Number(req.headers['content-length']) > bodyBytes)) res.writeContinue()
-    app.server.emit('request', req, res)
-  })
-  // Bodies are read by the pipeline, after it knows whose they are.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
-
-  app.get('/health', async () => ({ status: 'ok' }))
-  app.get('/ready', async (_request, reply) => {
-    const ready = !pipeline.inFlight.draining && pipeline.recorder.waiting() === 0
-    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' })
-  })
-  app.get('/metrics', async (_request, reply) =>
-    reply.type(pipeline.metrics.contentType).send(await pipeline.metrics.text()),
-  )
-  app.post('/v1/events', (request, reply) => {
-    reply.hijack()
-    serveReports(pipeline, request.raw, reply.raw).catch(error => {
-      logger.error({ err: error, path: '/v1/events' }, 'a report could not be taken')
-      reply.raw.destroy()
-    })
-  })
-  oauthRoute(app, { pipeline, signer, logger })
-  runRoutes(app, { pipeline, adminToken: options.adminToken, logger })
-  adminRoutes(app, { token: options.adminToken, log: options.shared, live, ledgerOwners: options.ledgerOwners })
-  // In a hook, so that nothing of the body, not even its type, is looked at before the pipeline knows whose it is.
-  app.all('/*', { onRequest: door }, () => {})
-  app.setNotFoundHandler(door) // methods that the router has never heard of
-  return app
 }
