@@ -7,7 +7,7 @@ import { cycle } from './rules/cycle.ts'
 import { deniedStreak } from './rules/denied-streak.ts'
 import { errorRate } from './rules/error-rate.ts'
 import { errorStreak } from './rules/error-streak.ts'
-import { forget, type Kept, keptOf, type Memory, wasHeard } from './rules/kept.ts'
+import { dismiss, forget, type Kept, keptOf, type Memory, wasHeard } from './rules/kept.ts'
 import { latency } from './rules/latency.ts'
 import { loop } from './rules/loop.ts'
 import { nearRepeat } from './rules/near-repeat.ts'
@@ -17,6 +17,7 @@ import { runScope, type ScopeId, type Seen, scopeOf } from './rules/rule.ts'
 import { signalOf } from './rules/signal-of.ts'
 import { spawnStorm } from './rules/spawn-storm.ts'
 import { follow } from './rules/step.ts'
+import { bringUp, noTurns, type Turns, turn } from './rules/turns.ts'
 import { velocity } from './rules/velocity.ts'
 
 export { adopt, evict, forget, restore, type Snapshot, snapshot } from './rules/kept.ts'
@@ -50,6 +51,7 @@ export type Rules = Memory & {
   bound: readonly Bound[]
   byType: ReadonlyMap<Event['type'], readonly Group[]>
   volatile: Volatile
+  turns: Turns
 }
 
 /** Rules that look at one kind of scope, so that it is looked up once; `null`: those that name their scopes themselves. */
@@ -65,7 +67,8 @@ export const openRules = (policy: Breakers, version: string): Rules => opened(po
 export const runRules = (policy: Breakers, version: string): Rules => opened(policy, version, true)
 
 function opened(policy: Breakers, version: string, onlyRuns: boolean): Rules {
-  return { policy, version, onlyRuns, ...boundBy(policy, onlyRuns), scopes: new Map(), heard: new Map() }
+  const memory: Memory = { scopes: new Map(), heard: new Map(), shelf: null }
+  return { policy, version, onlyRuns, ...boundBy(policy, onlyRuns), ...memory, turns: noTurns() }
 }
 
 /**
@@ -80,7 +83,7 @@ export function fold(rules: Rules, event: Event, partition = 0): readonly RuleSi
   if (groups === nobody && !goesOn && !turns.has(event.type)) return silence
   if (wasHeard(rules, event.id, partition)) return silence
   // Of a run that has ended nothing more is expected; and what led to a stop must not stop again what was resumed.
-  if (over.has(event.type)) rules.scopes.delete(runScope(event.run_id))
+  if (over.has(event.type)) dismiss(rules, runScope(event.run_id))
   if (event.type === 'run.resumed') forget(rules, runScope(event.run_id))
   const run = goesOn ? keptFor(rules, runScope(event.run_id), event) : null
   const seen: Seen = run === null ? { event, step: null } : inLightOf(run, event, rules.volatile)
@@ -116,13 +119,8 @@ export function replace(rules: Rules, policy: Breakers, version: string): void {
     if (was !== undefined && was.lines !== lines) rearmed.add(name)
   }
   if (gone.size === 0 && rearmed.size === 0) return
-  for (const { states } of rules.scopes.values()) {
-    for (const name of gone) delete states[name]
-    for (const name of rearmed) {
-      const state = states[name]
-      if (state !== undefined) states[name] = { ...state, peak: 0 }
-    }
-  }
+  turn(rules.turns, gone, rearmed)
+  for (const kept of rules.scopes.values()) bringUp(kept, rules.turns, rules.turns.now - 1)
 }
 
 const silence: readonly RuleSignal[] = []

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { decodeSignal } from '../../schemas/stop.ts'
 import { topics } from '../../schemas/topics.ts'
 import type { OwnerSettings } from '../core/ledger.ts'
-import { evict, openRules, replace, restore, type Snapshot, snapshot } from '../core/rules.ts'
+import { openRules, replace } from '../core/rules.ts'
 import { foldStop, noStops } from '../core/stops.ts'
 import type { Config } from '../io/config.ts'
 import type { Life } from '../io/epoch.ts'
@@ -10,6 +10,7 @@ import type { EventLog, Partition, Worker } from '../io/log/port.ts'
 import { openAlerts } from './alerts.ts'
 import { openControl } from './control.ts'
 import { openJudge } from './judge.ts'
+import { remember, rulesLimits, rulesName } from './remembered.ts'
 import type { Snapshots } from './snapshots.ts'
 import { openTreasury } from './treasury.ts'
 
@@ -39,10 +40,10 @@ export type EnforcerOptions = {
 /** Under which it marks how far its rules have folded the events; the ledger is always folded by whoever owns it. */
 export const rulesGroup = 'enforcer-rules'
 
-/** As much is folded again after a crash: seconds, at any traffic. */
+/** As much is folded again after a crash: seconds, at any traffic … */
 const keepEveryMs = 10_000
-/** Longer than the longest window of a rule; what is idle for so long begins afresh. */
-const idleMs = 24 * 3_600_000
+/** … or, where so many have been heard that to keep them takes long, so many times what that takes. */
+const keepOneIn = 20
 
 export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer> {
   const { log, life, snapshots, logger } = options
@@ -68,20 +69,24 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
   let { config } = options
   const rules = openRules(config.breakers, config.policyVersion)
   const judge = openJudge({ stops, rules, control, alerts, source })
-  const kept = keptRules(snapshots.read('rules'))
-  if (kept !== null) restore(rules, kept.rules)
+  const shelf = snapshots.shelf(rulesName, rulesLimits)
+  const remembered = remember(rules, shelf)
+  /** A batch on its way: what it has led to may not stand on control yet, and must not be kept as if it did. */
+  let judging: Promise<void> | null = null
   const read = new Map<number, number>()
   const worker: Worker = {
     async assigned(at, mark) {
       const { earliest } = await log.bounds(at)
-      const offset = kept?.offsets[at.partition] ?? mark?.offset ?? 0
+      const offset = remembered.offsets[at.partition] ?? mark?.offset ?? 0
       // The mark is behind the snapshot, or it is another machine's: what was not folded here has to be.
       const from = Math.max(earliest, mark === null ? earliest : Math.min(offset, mark.offset))
       read.set(at.partition, from)
       return from
     },
     async onBatch(batch) {
-      await judge.read(batch)
+      judging = judge.read(batch)
+      await judging
+      judging = null
       read.set(batch.partition, (batch.records.at(-1)?.offset ?? 0) + 1)
     },
     async revoked(at) {
@@ -98,15 +103,25 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
   const consumer = log.consume(rulesGroup, [topics.events.name], worker)
 
   const keep = async (): Promise<void> => {
-    evict(rules, Date.now() - idleMs)
+    while (judging !== null) await judging
     const offsets = Object.fromEntries(read)
-    snapshots.write('rules', { format: 1, offsets, rules: snapshot(rules) } satisfies KeptRules)
     treasury.keep()
-    for (const partition of read.keys()) await mark({ topic: topics.events.name, partition })
+    await remembered.keep(offsets)
+    // One that has gone to another member meanwhile took its mark with it.
+    for (const [partition, offset] of Object.entries(offsets))
+      if (read.has(Number(partition))) await log.commit(rulesGroup, events(Number(partition)), { offset })
   }
-  const keeping = setInterval(() => {
-    keep().catch(error => logger.warn({ err: error }, 'what the enforcer knows could not be kept'))
-  }, keepEveryMs)
+  let keeping: Promise<void> | null = null
+  let timer: NodeJS.Timeout
+  const keepIn = (ms: number): void => {
+    timer = setTimeout(() => {
+      const begun = performance.now()
+      keeping = keep()
+        .catch(error => logger.warn({ err: error }, 'what the enforcer knows could not be kept'))
+        .finally(() => keepIn(Math.max(keepEveryMs, (performance.now() - begun) * keepOneIn)))
+    }, ms)
+  }
+  keepIn(keepEveryMs)
 
   return {
     ended: Promise.race([consumer.ended, treasury.ended, broken.promise]),
@@ -116,25 +131,15 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
       treasury.lookAgain()
     },
     async close() {
-      clearInterval(keeping)
+      clearTimeout(timer)
       await consumer.close()
+      await keeping
+      clearTimeout(timer)
+      shelf.close()
       await treasury.close()
       await known.close()
       await control.close()
       await alerts.close()
     },
   }
-}
-
-type KeptRules = {
-  readonly format: 1
-  /** By partition of the events. */
-  readonly offsets: Readonly<Record<number, number>>
-  readonly rules: Snapshot
-}
-
-/** A snapshot of another version of this program is none. */
-function keptRules(read: unknown): KeptRules | null {
-  const kept = read as KeptRules | null // checked by its sum, so it is as it was written
-  return kept?.format === 1 && kept.rules.format === 1 ? kept : null
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { replaceFile } from '../io/epoch.ts'
+import { openShelf, type Shelf, type ShelfLimits } from './shelf.ts'
 
 /**
  * What an enforcer knows, on this disk: a restart folds minutes and not months. A snapshot is worth nothing by itself: it
@@ -11,6 +12,8 @@ export type Snapshots = {
   /** Null where there is none that can be trusted. */
   readonly read: (name: string) => unknown
   readonly write: (name: string, value: unknown) => void
+  /** For what is many, of which little changes at a time. */
+  readonly shelf: (name: string, limits: ShelfLimits) => Shelf
 }
 
 export function openSnapshots(dir: string): Snapshots {
@@ -32,6 +35,7 @@ export function openSnapshots(dir: string): Snapshots {
       const body = JSON.stringify(value)
       replaceFile(fileOf(name), `${sumOf(body)}\n${body}`)
     },
+    shelf: (name, limits) => openShelf(dir, name, limits),
   }
 }
 

@@ -8,6 +8,18 @@ export type Memory = {
   readonly scopes: Map<ScopeId, Kept>
   /** Of each partition and each life of a producer the last number heard, least recently begun first. */
   readonly heard: Map<string, number>
+  /** Where that is which memory has let go; null: nowhere. */
+  shelf: Shelf | null
+}
+
+/** Whoever keeps what is known on a disk: what is asked for again is taken from there, and it is told what is new. */
+export type Shelf = {
+  readonly take: (scope: ScopeId) => Kept | null
+  /** Scopes that are not as they were kept last, and those that are to be forgotten. It empties them. */
+  changed: ScopeId[]
+  gone: Set<ScopeId>
+  /** Rises whenever it has. */
+  round: number
 }
 
 /** What is known of one scope. */
@@ -17,13 +29,15 @@ export type Kept = {
   costNanoUsd: number
   /** Of a run. */
   trail: Trail
+  /** The shelf's, in which it was told that this has changed. */
+  round: number
   readonly states: Partial<Record<RuleName, Armed>>
 }
 
 const limits = {
   /**
    * At two to four kilobytes each, half a gigabyte of live runs, agents and tools. Beyond it, of the scopes that have been
-   * here longest those are forgotten that have been idle longest: a rule then begins afresh for them.
+   * here longest those are forgotten that have been idle longest: a rule then begins afresh for them, or as they were kept.
    */
   scopes: 200_000,
   /** Looked at for one that may go, whenever a new one does not fit. */
@@ -33,15 +47,30 @@ const limits = {
 }
 
 export function keptOf(rules: Memory, scope: ScopeId, time: number): Kept {
-  const known = rules.scopes.get(scope)
-  if (known !== undefined) {
-    if (time > known.at) known.at = time
-    return known
+  const kept = rules.scopes.get(scope) ?? taken(rules, scope)
+  if (time > kept.at) kept.at = time
+  const { shelf } = rules
+  if (shelf !== null && kept.round !== shelf.round) {
+    kept.round = shelf.round
+    shelf.changed.push(scope)
   }
-  if (rules.scopes.size >= limits.scopes) giveUpOne(rules)
-  const kept: Kept = { at: time, costNanoUsd: 0, trail: emptyTrail, states: {} }
-  rules.scopes.set(scope, kept)
   return kept
+}
+
+function taken(rules: Memory, scope: ScopeId): Kept {
+  const { scopes, shelf } = rules
+  if (scopes.size >= limits.scopes) giveUpOne(rules)
+  // What was forgotten since it was kept is not there any more.
+  const known = shelf === null || shelf.gone.delete(scope) ? null : shelf.take(scope)
+  const kept = known ?? { at: 0, costNanoUsd: 0, trail: emptyTrail, round: 0, states: {} }
+  scopes.set(scope, kept)
+  return kept
+}
+
+/** Of a run that has ended nothing more is expected. */
+export function dismiss({ scopes, shelf }: Memory, scope: ScopeId): void {
+  scopes.delete(scope)
+  shelf?.gone.add(scope)
 }
 
 /** Of those that have been here longest the most idle; the others go to the end of the line. */
@@ -81,7 +110,7 @@ export function wasHeard({ heard }: Memory, id: string, partition: number): bool
   return false
 }
 
-/** Everything that is known, as JSON. With the position up to which was folded it is all that a restart needs. */
+/** Everything that is in memory, as JSON. With the position up to which was folded it is all that a restart needs. */
 export type Snapshot = {
   readonly format: 1
   readonly scopes: readonly (readonly [ScopeId, Kept])[]
@@ -119,7 +148,7 @@ export function adopt(rules: Memory, scopes: Snapshot['scopes']): void {
 }
 
 /** A scope begins afresh, as a run does by `run.resumed`; what it has cost it has cost. */
-export function forget({ scopes }: Memory, scope: ScopeId): void {
-  const kept = scopes.get(scope)
-  if (kept !== undefined) scopes.set(scope, { ...kept, trail: emptyTrail, states: {} })
+export function forget(rules: Memory, scope: ScopeId): void {
+  const known = rules.shelf === null ? rules.scopes.get(scope) : keptOf(rules, scope, 0)
+  if (known !== undefined) rules.scopes.set(scope, { ...known, trail: emptyTrail, states: {} })
 }

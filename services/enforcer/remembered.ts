@@ -1,0 +1,88 @@
+import type { Shelf as Beyond, Kept } from '../core/rules/kept.ts'
+import type { ScopeId } from '../core/rules/rule.ts'
+import { bringUp, type Turns } from '../core/rules/turns.ts'
+import type { Rules } from '../core/rules.ts'
+import type { Shelf } from './shelf.ts'
+
+/**
+ * What the rules know, beyond this process's memory and life. In memory is what was heard of lately; the rest is on the
+ * shelf, and comes back with the next event of it, as it was.
+ */
+export type Remembered = {
+  /** By partition of the events: how far what is kept has read. */
+  readonly offsets: Readonly<Record<number, number>>
+  /** Keeps what has changed. One at a time. */
+  readonly keep: (offsets: Readonly<Record<number, number>>) => Promise<void>
+}
+
+/** In memory for so long after its last event: any agent's next step comes sooner, or is in no hurry. */
+const inMemoryMs = 600_000
+
+/** What another version of this program has kept lies elsewhere, and is nothing to this one. */
+export const rulesName = 'rules-2'
+export const rulesLimits = {
+  /** At two to four kilobytes each, in two halves: two gigabytes of a disk. */
+  rows: 300_000,
+  /** Longer than the longest window of a rule; what idles for so long begins afresh. */
+  idleMs: 24 * 3_600_000,
+}
+
+/** `rules` are new, and go on from what is on the shelf. */
+export function remember(rules: Rules, shelf: Shelf): Remembered {
+  const head = shelf.head() as Head | null // as it was kept below
+  if (head !== null) {
+    for (const [life, sequence] of head.heard) rules.heard.set(life, sequence)
+    rules.turns = head.turns
+  }
+  const beyond: Beyond = {
+    changed: [],
+    gone: new Set(),
+    round: 1,
+    take(scope) {
+      const row = shelf.take(scope) as Row | null // as it was put there below
+      if (row === null) return null
+      bringUp(row.kept, rules.turns, row.turn)
+      return { ...row.kept, round: 0 }
+    },
+  }
+  rules.shelf = beyond
+
+  return {
+    offsets: head?.offsets ?? {},
+    async keep(offsets) {
+      const { changed, gone } = beyond
+      Object.assign(beyond, { changed: [], gone: new Set(), round: beyond.round + 1 })
+      const { now: turn } = rules.turns
+      const rows = new Map<ScopeId, Row | null>()
+      for (const scope of gone) rows.set(scope, null)
+      let newest = 0
+      for (const scope of changed) {
+        const kept = rules.scopes.get(scope)
+        if (kept === undefined) continue // dismissed since, or given up
+        newest = Math.max(newest, kept.at)
+        // States are values, so this stays as it is while the rules go on.
+        rows.set(scope, { turn, kept: { ...kept, states: { ...kept.states } } })
+      }
+      const next: Head = { offsets, heard: [...rules.heard], turns: rules.turns }
+      try {
+        await shelf.keep(next, [...rows])
+      } catch (error) {
+        beyond.changed.push(...changed)
+        for (const scope of gone) if (!rules.scopes.has(scope)) beyond.gone.add(scope)
+        throw error
+      }
+      if (shelf.isFull()) shelf.turn()
+      // By the clock of the events: whoever reads what was written while nobody read is in the midst of it.
+      const before = Math.min(newest, Date.now()) - inMemoryMs
+      for (const [scope, { at, round }] of rules.scopes)
+        if (at < before && round !== beyond.round) rules.scopes.delete(scope)
+    },
+  }
+}
+
+type Row = { readonly turn: number; readonly kept: Kept }
+type Head = {
+  readonly offsets: Readonly<Record<number, number>>
+  readonly heard: readonly (readonly [string, number])[]
+  readonly turns: Turns
+}
