@@ -108,13 +108,13 @@ export function decodeRaw(message: Message): Envelope & { readonly type: string;
   const { headers } = message
   const body: unknown = JSON.parse(message.value.toString('utf8'))
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new SyntaxError('not a JSON object')
-  return {
-    ...body,
+  // Nobody else has it, and to copy forty fields takes as long as to read them.
+  return Object.assign(body, {
     id: headers[header.id] ?? '',
     source: headers[header.source] ?? '',
     time: Date.parse(headers[header.time] ?? ''),
     type: headers[header.type] ?? '',
-  }
+  })
 }
 
 /** A checked event, or why it is none (then it belongs to `sluice.deadletters`). Never throws. */
