@@ -125,7 +125,7 @@ async function runFor(
   if (id === null) return null
   const asker: Asker = { name: `agent:${subject.agent}`, agent: subject }
   const run = await theirs(pipeline, asker, id)
-  if (run === null) return refusals.notYours(id)
+  if (run === null) return refusals.invalid(`run_id: there is no run ${JSON.stringify(id)} of yours.`)
   if (who.agent === subject.agent || run.about?.agent === who.agent) return run
   const opened = await openRun(pipeline, asker, { agent: who.agent, parentRunId: run.id }, who)
   return 'code' in opened ? opened : opened.run
