@@ -1,8 +1,8 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
 import { foldControl, foldLedger } from '../../core/booking.ts'
-import { type Books, type NodeBook, openBooks } from '../../core/books.ts'
-import { booksFrom, type KeptBooks } from '../../core/books-kept.ts'
+import { type NodeBook, openBooks } from '../../core/books.ts'
+import type { KeptBooks } from '../../core/books-kept.ts'
 import type { Place } from '../../core/position.ts'
 import { type Check, differ } from './check.ts'
 
@@ -26,10 +26,10 @@ export function openKept(check: Check, kept: KeptBooks): Kept {
       if (offset < kept.controlNext) foldControl(books, decision, offset)
     },
     compare() {
-      const theirs: Books = booksFrom(kept)
-      for (const node of new Set([...books.nodes.keys(), ...theirs.nodes.keys()])) {
+      const theirs = new Map(kept.nodes.map(book => [book.node, book]))
+      for (const node of new Set([...books.nodes.keys(), ...theirs.keys()])) {
         check.compared += 1
-        const [folded, said] = [sumsOf(books.nodes.get(node)), sumsOf(theirs.nodes.get(node))]
+        const [folded, said] = [sumsOf(books.nodes.get(node)), sumsOf(theirs.get(node))]
         for (const [name, sum] of Object.entries(said))
           if (sum !== folded[name])
             differ(check, node, `${name} is ${sum} there, the log says ${folded[name] ?? 'nothing'}`)
@@ -38,7 +38,9 @@ export function openKept(check: Check, kept: KeptBooks): Kept {
   }
 }
 
-function sumsOf(book: NodeBook | undefined): Readonly<Record<string, number | null>> {
+type Sums = Pick<NodeBook, 'spent' | 'presumed' | 'leased' | 'beyond' | 'limit'>
+
+function sumsOf(book: Sums | undefined): Readonly<Record<string, number | null>> {
   const { spent = 0, presumed = 0, leased = 0, beyond = 0, limit = null } = book ?? {}
   return { spent, presumed, leased, beyond, limit: limit?.nanoUsd ?? null }
 }
