@@ -6,10 +6,12 @@ import { type TestContext, test } from 'node:test'
 import { type TokenClaims, tokenIssuer } from '../../schemas/token.ts'
 import { topics } from '../../schemas/topics.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
+import { openKafkaLog } from '../../services/io/log/kafka/kafka.ts'
 import type { EventLog } from '../../services/io/log/port.ts'
 import { followSigners } from '../../services/io/signers.ts'
 import { openTokenReader } from '../../services/io/token-reader.ts'
 import { openTokenSigner } from '../../services/io/token-signer.ts'
+import { silent } from '../support/broker.ts'
 import { until } from '../support/until.ts'
 
 const claims = (): TokenClaims => {
@@ -39,8 +41,9 @@ test('a gateway that starts while nothing can be read signs and verifies with wh
   await until('what is kept', () => fs.existsSync(path.join(dir, 'known.json')))
   await before.close()
 
-  // On which nobody has made a topic.
-  const { signers, signer } = begin(t, openFileLog({ dir: path.join(dir, 'another') }), dir)
+  // Where no broker listens.
+  const away = openKafkaLog({ brokers: ['127.0.0.1:1'], clientId: 'test', log: silent })
+  const { signers, signer } = begin(t, away, dir)
   await signers.known
   const read = openTokenReader(signers.find)
   assert.notEqual(read(token), null)
