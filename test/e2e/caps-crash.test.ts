@@ -42,8 +42,7 @@ test(`gateways and enforcer killed under load: no cap is passed, and what was le
       acts: { gateway: kill9(stack, 'gateway', chance), enforcer: kill9(stack, 'enforcer+sink', chance) },
     })
     await sleep(loadMs)
-    await chaos.stop()
-    await load.stop()
+    await chaos.stop().finally(load.stop)
     await ready()
     return { tries: load.tries, kills: chaos.kills }
   }

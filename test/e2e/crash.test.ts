@@ -18,6 +18,7 @@ test(`any process killed at any time: every answered call is a row, once, and no
   t.after(() => log.close())
   const [url, key] = [stack.told('Gateway'), stack.credentials().agentKey]
   const load = startLoad({ url, key, perSecond: 250, chance: chanceOf(seed) })
+  t.after(load.stop)
   const chance = chanceOf(seed + 1)
   const chaos = startChaos({
     chance,

@@ -36,6 +36,7 @@ test('a Kafka that is away', { skip: linux }, async t => {
       const issued = (await stack.cli('keys', 'create', '--agent', 'issued')).stdout.trim()
       const [url, key] = [stack.told('Gateway'), stack.credentials().agentKey]
       const load = startLoad({ url, key, perSecond: 100, chance: chanceOf(seed) })
+      t.after(load.stop)
       await sleep(4_000)
       const stopping = performance.now()
       await kafka.stop()
@@ -87,6 +88,7 @@ test('a Kafka that is away', { skip: linux }, async t => {
     const [url, key] = [stack.told('Gateway'), stack.credentials().agentKey]
     await kafka.stop()
     const load = startLoad({ url, key, perSecond: 100, chance: chanceOf(seed), name: 'full' })
+    t.after(load.stop)
     await until('a refusal', () => load.calls.some(call => call.why === 'log_unavailable'), 20_000)
     const refused = await ask(url, key)
     const body = (await refused.json()) as { error: { code: string } }

@@ -21,6 +21,7 @@ test(`over Kafka, with the broker killed too: every answered call is a row, once
   const log = logOn(kafka)
   const [url, key] = [stack.told('Gateway'), stack.credentials().agentKey]
   const load = startLoad({ url, key, perSecond: 200, chance: chanceOf(seed) })
+  t.after(load.stop)
   let returning: Promise<unknown> | null = null
   const chance = chanceOf(seed + 1)
   const chaos = startChaos({
