@@ -55,7 +55,7 @@ async function answer(
   if (body === 'cut') return
   if (body === 'too_slow') return no('invalid_request', refusals.tooSlow(pipeline.limits.bodyIdleTimeoutMs))
   if (body === 'too_large') return no('invalid_request', refusals.tooLarge(longestBody))
-  const request = readTokenRequest(body, req.headers['content-type'] ?? '', req.headers.host)
+  const request = readTokenRequest(body, req.headers)
   if ('error' in request) return no(request.error, refusals.invalid(request.message))
   const given = await exchangeToken(pipeline, signer, request)
   if (isDenied(given)) return no(given.error, given.refusal)

@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { type TokenClaims, type TokenIssued, tokenIssuer } from '../../schemas/token.ts'
-import { defined } from '../core/defined.ts'
-import { actorsOf, brokenLink, type Delegation, type Link, longestChain } from '../core/delegation.ts'
-import { narrows, type Scope, wholeScope } from '../core/scope.ts'
+import type { TokenClaims } from '../../schemas/token.ts'
+import { brokenLink, type Delegation, type Link, longestChain } from '../core/delegation.ts'
+import { narrows, wholeScope } from '../core/scope.ts'
 import { Fault } from '../io/fault.ts'
 import type { TokenSigner } from '../io/token-signer.ts'
 import { type Asker, theirs } from './asker.ts'
@@ -12,8 +10,8 @@ import type { Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
 import type { Run } from './run.ts'
 import { openRun } from './run-open.ts'
+import { claimsOf, issuedFact } from './token-claims.ts'
 import type { OauthError, TokenRequest, TokenType } from './token-request.ts'
-import { chainOf } from './under-token.ts'
 
 /** What is answered: the token (RFC 8693, 2.2.1), or why there is none. `run_id` is ours. */
 export type Issued = {
@@ -67,9 +65,9 @@ export async function exchangeToken(
   const run = await runFor(pipeline, subject, who, request.runId)
   if (run !== null && 'code' in run) return denied(run)
 
-  const claims = claimsOf({ who, links, scope, run, clientId: subject.agent, iat: now, exp })
+  const claims = claimsOf({ who, token: unplaced, run, clientId: subject.agent, iat: now, exp })
   const written = await pipeline.recorder.try(
-    issuedFact(pipeline, claims, who, run),
+    issuedFact(pipeline.policies(), claims, who, run),
     claims.txn ?? `agent:${who.agent}`,
   )
   if (written instanceof Fault) return denied(refusals.logUnavailable())
@@ -129,51 +127,6 @@ async function runFor(
   if (who.agent === subject.agent || run.about?.agent === who.agent) return run
   const opened = await openRun(pipeline, asker, { agent: who.agent, parentRunId: run.id }, who)
   return 'code' in opened ? opened : opened.run
-}
-
-const claimsOf = (of: {
-  readonly who: Identity
-  readonly links: Delegation['links']
-  readonly scope: Scope
-  readonly run: Run | null
-  readonly clientId: string
-  readonly iat: number
-  readonly exp: number
-}): TokenClaims => ({
-  iss: tokenIssuer,
-  aud: tokenIssuer,
-  ...actorsOf(of.links),
-  key_id: of.who.keyId,
-  client_id: of.clientId,
-  scope: of.scope.join(' '),
-  ...(of.run === null
-    ? {}
-    : { txn: of.run.rootId, run_id: of.run.id, ...defined({ parent_run_id: of.run.parentId ?? undefined }) }),
-  iat: of.iat,
-  exp: of.exp,
-  jti: randomUUID(),
-})
-
-/** Who let whom do what, for how long: on the log before anybody has the token. */
-function issuedFact(pipeline: Pipeline, claims: TokenClaims, who: Identity, run: Run | null): TokenIssued {
-  const policies = pipeline.policies()
-  return {
-    type: 'token.issued',
-    agent: who.agent,
-    key_id: who.keyId,
-    run_id: run?.id ?? '',
-    root_run_id: run?.rootId ?? '',
-    policy_version: policies.version,
-    ...defined({
-      team: policies.teamOf(who.agent),
-      parent_run_id: run?.parentId ?? undefined,
-      ancestors: run === null || run.ancestors.length === 0 ? undefined : [...run.ancestors],
-      depth: run === null || run.ancestors.length === 0 ? undefined : run.ancestors.length,
-    }),
-    ...chainOf(who),
-    actor: `agent:${claims.client_id}`,
-    data: { jti: claims.jti, scope: claims.scope, expires_at: claims.exp * 1000 },
-  }
 }
 
 /** Null where the log is away: what others cannot verify is not given. */

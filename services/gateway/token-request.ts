@@ -1,5 +1,6 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
-import { isRunId } from '../core/lineage.ts'
+import { isRunId, told } from '../core/lineage.ts'
 import { parseScope, type Scope } from '../core/scope.ts'
 import { readJson } from './read.ts'
 
@@ -11,7 +12,7 @@ export type TokenRequest = {
   readonly actorToken: string | null
   /** Its name, by `agent` or by an `audience` that is no URL, where it shows no key. */
   readonly agent: string | null
-  /** The run that the token is derived from. */
+  /** The run that the token is derived from, by `run_id` or `x-sluice-run-id`. */
   readonly runId: string | null
   readonly scope: Scope | null
   /** Seconds. */
@@ -57,13 +58,10 @@ const parameters = z.object({
     .optional(),
 })
 
-/** `ownHost`: by which name this gateway was asked, the only resource that a token of ours opens. */
-export function readTokenRequest(
-  body: Buffer,
-  contentType: string,
-  ownHost: string | undefined,
-): TokenRequest | RequestProblem {
-  const fields = /^application\/json\b/i.test(contentType) ? fromJson(body) : fromForm(body)
+/** The name under which this gateway was asked is the only resource that a token of ours opens. */
+export function readTokenRequest(body: Buffer, headers: IncomingHttpHeaders): TokenRequest | RequestProblem {
+  const ownHost = headers.host
+  const fields = /^application\/json\b/i.test(headers['content-type'] ?? '') ? fromJson(body) : fromForm(body)
   if ('error' in fields) return fields
   if (fields.given['grant_type'] !== undefined && fields.given['grant_type'] !== exchangeGrant)
     return problem('unsupported_grant_type', `The only grant here is ${exchangeGrant}.`)
@@ -81,11 +79,13 @@ export function readTokenRequest(
   const scope = asked.scope === undefined ? undefined : parseScope(asked.scope)
   if (scope === null)
     return problem('invalid_scope', 'scope: expected entries model:<glob> and tool:<server>.<glob>, parted by spaces.')
+  const { claim } = told(headers)
   return {
     subjectToken: asked.subject_token,
     actorToken: asked.actor_token ?? null,
     agent: asked.agent ?? audience,
-    runId: asked.run_id ?? null,
+    // An orchestrator that names its run in each request names it here, too.
+    runId: asked.run_id ?? (claim?.source === 'header' ? claim.runId : null),
     scope: scope ?? null,
     expiresIn: asked.expires_in ?? null,
     tokenType: asked.requested_token_type,

@@ -203,6 +203,13 @@ test('a request that is none is told so in the words of OAuth', async t => {
   assert.equal((await raw(form, 'x'.repeat(70_000))).status, 413)
 
   const json = { grant_type: exchangeGrant, subject_token: key, subject_token_type: accessToken, expires_in: 60 }
+  const mine = await openRun(url, key)
+  const named = await send(`${url}/oauth/token`, {
+    headers: { 'x-sluice-run-id': mine },
+    body: JSON.stringify({ ...json, requested_token_type: 'urn:ietf:params:oauth:token-type:jwt' }),
+  })
+  assert.equal(JSON.parse(named.text).run_id, mine)
+  assert.match(JSON.parse(named.text).issued_token_type, /:jwt$/)
   const given = await raw('application/json', JSON.stringify({ ...json, resource: `${url}/v1`, audience: url }))
   assert.deepEqual([given.status, given.json['expires_in']], [200, 60])
 })
