@@ -17,6 +17,8 @@ export async function openSharedLog(settings: Settings, clientId: string, logger
   return openKafkaLog({
     brokers,
     clientId,
+    // The name holds the data directory and the process's place in it.
+    keepsSeat: true,
     log: logger,
     ssl,
     // The three mechanisms have one shape, which the client's type tells three times.

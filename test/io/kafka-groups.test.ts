@@ -132,15 +132,52 @@ test('groups on a real Kafka', { concurrency: 2 }, async t => {
     assert.deepEqual(heir.marks, [{ offset: 1, note: 'a' }])
     await heir.end()
   })
+
+  await t.test(
+    'a member killed without a word that comes back under its name goes on at once, from its mark',
+    async t => {
+      const topic = await freshTopic(logOn(kafka), { partitions: 2 })
+      const group = `group-${topic}`
+      const clientId = `comes-back-${topic}`
+      const log = logOn(kafka, { clientId, keepsSeat: true, sessionMs: 6_000, heartbeatMs: 200 })
+      const writer = await log.writer(topic)
+      for (const text of ['a', 'b', 'c']) await append(writer, message('k', text))
+      await dieWithPartition(kafka, topic, group, clientId, 'kept')
+      const since = performance.now()
+      const back = new Member(log, group, [topic])
+      await until('the partitions', () => back.owned.size === 2)
+      const tookMs = performance.now() - since
+      t.diagnostic(`its own again after ${tookMs.toFixed()} ms, its session being 6,000`)
+      assert.ok(tookMs < 4_000, `${tookMs} ms`)
+      await until('the rest', () => back.records === 2)
+
+      // It is a member like any other: it shares with who comes, and what it lets go of goes to the others.
+      const other = new Member(logOn(kafka, { heartbeatMs: 200 }), group, [topic])
+      await until('a share', () => back.owned.size === 1 && other.owned.size === 1)
+      await back.end()
+      await until('all of it', () => other.owned.size === 2, 4_000)
+      await other.end()
+    },
+  )
+  await t.test('two that go by one name share all the same', async () => {
+    const topic = await freshTopic(logOn(kafka), { partitions: 2 })
+    const group = `group-${topic}`
+    const options = { clientId: `twice-${topic}`, keepsSeat: true, heartbeatMs: 200 }
+    const first = new Member(logOn(kafka, options), group, [topic])
+    await until('all of it with the first', () => first.owned.size === 2)
+    const second = new Member(logOn(kafka, options), group, [topic])
+    await until('one for each', () => first.owned.size === 1 && second.owned.size === 1)
+    await Promise.all([first.end(), second.end()])
+  })
   await long
 })
 
 /** Another process joins the group, commits its first record, and is killed. */
-async function dieWithPartition(kafka: TestKafka, topic: string, group: string): Promise<void> {
+async function dieWithPartition(kafka: TestKafka, ...about: readonly string[]): Promise<void> {
   const { spawn } = await import('node:child_process')
   const { once } = await import('node:events')
   const script = new URL('../support/kafka-member.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [script, kafka.brokers.join(), topic, group], {
+  const child = spawn(process.execPath, [script, kafka.brokers.join(), ...about], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   await once(child.stdout, 'data')

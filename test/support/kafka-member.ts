@@ -2,8 +2,9 @@ import { openKafkaLog } from '../../services/io/log/kafka/kafka.ts'
 import { silent } from './broker.ts'
 
 /** A member of a group in a process of its own, to be killed: commits its first record, says so, and holds on. */
-const [brokers = '', topic = '', group = ''] = process.argv.slice(2)
-const log = openKafkaLog({ brokers: brokers.split(','), clientId: 'to-be-killed', log: silent, sessionMs: 6_000 })
+const [brokers = '', topic = '', group = '', clientId = 'to-be-killed', seat = ''] = process.argv.slice(2)
+const own = { clientId, keepsSeat: seat === 'kept', sessionMs: 6_000 }
+const log = openKafkaLog({ brokers: brokers.split(','), log: silent, ...own })
 log.consume(group, [topic], {
   assigned: () => 0,
   onBatch: async batch => {

@@ -36,10 +36,11 @@ export function openConsumer(
   sessions: { readonly member: Session; readonly reader: Session },
   lookup: Lookup,
   times: MemberTimes,
+  instance: string | null,
   log: Logger,
 ): GroupConsumer {
   const stop = new AbortController()
-  const member = new Member(sessions.member, group, topics, times, log)
+  const member = new Member(sessions.member, group, topics, times, instance, log)
   const owned = new Map<string, { readonly at: Partition; readonly term: Term }>()
 
   async function run(): Promise<void> {

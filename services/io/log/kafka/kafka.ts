@@ -17,6 +17,11 @@ export type KafkaLogOptions = Partial<WriterLimits> &
     readonly brokers: readonly string[]
     /** Names this process in Kafka's logs and group members; the same after a restart. */
     readonly clientId: string
+    /**
+     * Only one process at a time goes by this name, and has one consumer in each group: when it was killed and comes back
+     * it has its partitions at once, and not when its session is over.
+     */
+    readonly keepsSeat?: boolean
     readonly log: Logger
     readonly ssl?: TlsOptions | boolean
     readonly sasl?: Credentials
@@ -36,6 +41,7 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
   const { brokers, clientId, ssl, sasl, log } = options
   if (brokers.length === 0) throw new TypeError('a Kafka log needs at least one broker')
   const limits: WriterLimits = { ...writerLimits, ...given(options, writerLimits) }
+  const instance = options.keepsSeat === true ? clientId : null
   const times: MemberTimes = { ...memberTimes, ...given(options, memberTimes) }
   const address = {
     brokers,
@@ -91,7 +97,7 @@ export function openKafkaLog(options: KafkaLogOptions): EventLog {
     consume: (group, topics, worker) => {
       mustBeOpen()
       const sessions = { member: session(topics, `member of ${group}`), reader: session(topics, `reader of ${group}`) }
-      const consumer = openConsumer(group, topics, worker, sessions, lookup, times, log)
+      const consumer = openConsumer(group, topics, worker, sessions, lookup, times, instance, log)
       consumers.add(consumer)
       consumer.ended.catch(() => {}).finally(() => consumers.delete(consumer))
       return consumer

@@ -4,6 +4,7 @@ import { Fault, textOf } from '../../fault.ts'
 import type { Mark, Partition } from '../port.ts'
 import { spread } from './assign.ts'
 import { firstWaitMs, lateBy, nextWait, now, pause, unavailable, unless } from './deadline.ts'
+import { joinGroup } from './join.ts'
 import { fencedOff, fetchMarks, putMark } from './marks.ts'
 import { errorType, isFenced, isFinal, peer } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -48,11 +49,21 @@ export class Member {
   readonly #group: string
   readonly #topics: readonly string[]
   readonly #times: MemberTimes
+  #instance: string | null
   readonly #log: Logger
   #id = ''
 
-  constructor(session: Session, group: string, topics: readonly string[], times: MemberTimes, log: Logger) {
+  /** `instance`: under which the seat is kept for a process that comes back; null: for nobody. */
+  constructor(
+    session: Session,
+    group: string,
+    topics: readonly string[],
+    times: MemberTimes,
+    instance: string | null,
+    log: Logger,
+  ) {
     this.#session = session
+    this.#instance = instance
     this.#group = group
     this.#topics = topics
     this.#times = times
@@ -70,6 +81,7 @@ export class Member {
         return joined && !signal.aborted ? this.#begin(joined) : null
       } catch (error) {
         const type = errorType(error)
+        if (type === 'FENCED_INSTANCE_ID') this.#goNameless()
         if (isFenced(type)) this.#id = ''
         else if (type !== 'REBALANCE_IN_PROGRESS' && isFinal(type)) throw error
         else if (error instanceof Fault && error.code === 'topic_unknown') throw error
@@ -79,9 +91,16 @@ export class Member {
     return null
   }
 
+  /** Two that claim one seat would take it from each other for ever: whoever had it first sits down elsewhere. */
+  #goNameless(): void {
+    this.#log.warn({ group: this.#group, name: this.#instance }, 'another process goes by the name of this one')
+    this.#instance = null
+  }
+
   async #join(cluster: Cluster): Promise<Joined> {
-    const coordinator = peer(await cluster.findGroupCoordinator({ groupId: this.#group }))
-    const joined = await coordinator.joinGroup({
+    const broker = await cluster.findGroupCoordinator({ groupId: this.#group })
+    const coordinator = peer(broker)
+    const asked = {
       groupId: this.#group,
       sessionTimeout: this.#times.sessionMs,
       rebalanceTimeout: this.#times.rebalanceMs,
@@ -96,7 +115,8 @@ export class Member {
           }),
         },
       ],
-    })
+    }
+    const joined = await joinGroup(broker, asked, this.#instance)
     this.#id = joined.memberId
     const leads = joined.leaderId === joined.memberId
     if (leads) await cluster.refreshMetadata() // partitions added since are dealt out too
@@ -123,7 +143,7 @@ export class Member {
     const mine = Object.entries(decoded?.assignment ?? {}).flatMap(([topic, partitions]) =>
       partitions.map(partition => ({ topic, partition })),
     )
-    return { generation: joined.generationId, memberId: joined.memberId, partitions: mine, leads }
+    return { generation: joined.generationId, memberId: joined.memberId, partitions: mine }
   }
 
   #begin(joined: Joined): Term {
@@ -153,7 +173,8 @@ export class Member {
   /** Keeps the seat. Also while a batch is being worked on, and while partitions are let go: the member is alive. */
   async #beat(joined: Joined, end: (reason: 'rebalance' | 'lost') => void, ended: AbortSignal): Promise<void> {
     const { sessionMs, heartbeatMs } = this.#times
-    const known = joined.leads ? await this.#count(ended) : null
+    // One that came back does not hear whether it leads. Whoever does not, and asks to deal anew, changes nothing.
+    const known = await this.#count(ended)
     let heardAt = now()
     let countedAt = now()
     while (!ended.aborted) {
@@ -210,7 +231,6 @@ type Joined = {
   readonly generation: number
   readonly memberId: string
   readonly partitions: readonly Partition[]
-  readonly leads: boolean
 }
 
 function partitionsOf(cluster: Cluster, topics: readonly string[]): readonly Partition[] {

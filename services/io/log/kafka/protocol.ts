@@ -23,18 +23,7 @@ export type Peer = {
     readonly responses: readonly { readonly topicName: string; readonly partitions: readonly Fetched[] }[]
   }>
   initProducerId(request: { readonly transactionTimeout: number }): Promise<ProducerId>
-  joinGroup(request: {
-    readonly groupId: string
-    readonly sessionTimeout: number
-    readonly rebalanceTimeout: number
-    readonly memberId: string
-    readonly groupProtocols: readonly GroupState[]
-  }): Promise<{
-    readonly generationId: number
-    readonly leaderId: string
-    readonly memberId: string
-    readonly members: readonly GroupMember[]
-  }>
+  joinGroup(request: JoinRequest): Promise<JoinAnswer>
   syncGroup(request: {
     readonly groupId: string
     readonly generationId: number
@@ -74,6 +63,20 @@ export type Peer = {
   }>
 }
 
+export type JoinRequest = {
+  readonly groupId: string
+  readonly sessionTimeout: number
+  readonly rebalanceTimeout: number
+  readonly memberId: string
+  readonly groupProtocols: readonly GroupState[]
+}
+export type JoinAnswer = {
+  readonly generationId: number
+  readonly leaderId: string
+  readonly memberId: string
+  readonly members: readonly GroupMember[]
+}
+
 export type ProducerId = { readonly producerId: string; readonly producerEpoch: number }
 
 export type Fetched = {
@@ -93,19 +96,24 @@ export const peer = (broker: Broker): Peer => broker as unknown as Peer
 
 /** The way of a request to a broker and back, for those that we encode ourselves. */
 export type Transport = {
-  send<Decoded extends { readonly clientSideThrottleTime: number }, Answer>(exchange: {
-    readonly request: {
-      readonly apiKey: number
-      readonly apiVersion: number
-      readonly apiName: string
-      readonly expectResponse: () => boolean
-      readonly encode: () => Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
-    }
-    readonly response: {
-      readonly decode: (bytes: Buffer) => Promise<Decoded>
-      readonly parse: (decoded: Decoded) => Promise<Answer>
-    }
-  }): Promise<Answer>
+  send<Decoded extends { readonly clientSideThrottleTime: number }, Answer>(
+    exchange: Exchange<Decoded, Answer>,
+  ): Promise<Answer>
+}
+export type Exchange<Decoded, Answer> = {
+  readonly request: {
+    readonly apiKey: number
+    readonly apiVersion: number
+    readonly apiName: string
+    readonly expectResponse?: () => boolean
+    readonly encode: () => Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>
+  }
+  readonly response: {
+    readonly decode: (bytes: Buffer) => Promise<Decoded>
+    readonly parse: (decoded: Decoded) => Promise<Answer>
+  }
+  /** Milliseconds; else the client's. */
+  readonly requestTimeout?: number
 }
 
 /** Likewise: all of the class's own methods end there. */
