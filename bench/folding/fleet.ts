@@ -60,13 +60,13 @@ export function openFleet({ agents, liveRuns }: FleetSize): Fleet {
       time: began + Math.floor(sequence / perMs),
     }
     const { work } = run
-    const request_id = `req-${run.work.run_id.slice(4, 16)}-${run.step}`
+    if (run.phase === 1) run.step += 1
+    const request_id = `req-${work.run_id.slice(4, 16)}-${run.step}`
     const call = { operation: 'chat', protocol: 'openai', model_requested: 'gpt-4o-mini', stream: true } as const
     switch (run.phase++) {
       case 0:
         return { ...head, type: 'run.started', ...work, limit_nano_usd: 2e9, data: { started_at: head.time } }
       case 1:
-        run.step += 1
         return {
           ...head,
           type: 'admission.granted',

@@ -76,6 +76,17 @@ export const byRule = (rule: string): string => `rule:${rule}`
 /** The run whose time is up is killed by this rule. */
 export const durationRule = 'maxDurationMs'
 
+/** The facts in which somebody asks for something: all others decide nothing. */
+export const acts: ReadonlySet<Event['type']> = new Set([
+  'run.paused',
+  'run.resumed',
+  'run.killed',
+  'run.expired',
+  'scope.paused',
+  'scope.resumed',
+  'scope.killed',
+])
+
 /** What a fact on events decides: each pause, resume and kill that somebody asked for, and the end of a run's time. */
 export function decideActs(stops: Stops, event: Event): Decided | null {
   switch (event.type) {

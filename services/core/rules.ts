@@ -78,9 +78,9 @@ function opened(policy: Breakers, version: string, onlyRuns: boolean): Rules {
  * @param partition of `sluice.events` where it was read; a gateway that folds its own events has one
  */
 export function fold(rules: Rules, event: Event, partition = 0): readonly RuleSignal[] {
+  if (!hears(rules, event.type)) return silence
   const groups = rules.byType.get(event.type) ?? nobody
   const goesOn = steps.has(event.type)
-  if (groups === nobody && !goesOn && !turns.has(event.type)) return silence
   if (wasHeard(rules, event.id, partition)) return silence
   // Of a run that has ended nothing more is expected; and what led to a stop must not stop again what was resumed.
   if (over.has(event.type)) dismiss(rules, runScope(event.run_id))
@@ -105,6 +105,10 @@ export function fold(rules: Rules, event: Event, partition = 0): readonly RuleSi
   }
   return signals.length === 0 ? silence : signals
 }
+
+/** Whether an event of this type is anything to the rules: what is not need not even be read. */
+export const hears = ({ byType }: Rules, type: Event['type']): boolean =>
+  steps.has(type) || byType.has(type) || turns.has(type)
 
 /** From now on the rules go by this policy. What is known is kept, but for rules that now look at other scopes. */
 export function replace(rules: Rules, policy: Breakers, version: string): void {

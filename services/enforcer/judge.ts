@@ -1,9 +1,10 @@
 import type { Alert } from '../../schemas/alert.ts'
+import { header } from '../../schemas/envelope.ts'
 import { decodeRaw, type Event, encode, type Message } from '../../schemas/events.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
 import { signalKey } from '../../schemas/stop.ts'
-import { type Alerted, alertsOf, type Decided, decide, decideActs, wishOf } from '../core/acts.ts'
-import { fold, type Rules } from '../core/rules.ts'
+import { type Alerted, acts, alertsOf, type Decided, decide, decideActs, wishOf } from '../core/acts.ts'
+import { fold, hears, type Rules } from '../core/rules.ts'
 import { foldStop, type Stops } from '../core/stops.ts'
 import type { Batch, LogRecord } from '../io/log/port.ts'
 import type { Alerts } from './alerts.ts'
@@ -26,35 +27,36 @@ export function openJudge(options: {
 }): Judge {
   const { stops, rules, control, alerts, source } = options
 
-  const judged = (event: Event, partition: number): Judged => {
-    const decisions: Decided[] = []
-    const told: Alerted[] = []
+  const judge = (event: Event, partition: number, { decisions, told }: Judged): void => {
     const take = (decided: Decided | null, also: Alerted | null): void => {
       if (decided === null) return
       foldStop(stops, decided.signal, decided.time)
       decisions.push(decided)
       told.push(...alertsOf(decided), ...(also === null ? [] : [also]))
     }
-    take(decideActs(stops, event), null)
+    if (acts.has(event.type)) take(decideActs(stops, event), null)
     for (const signal of fold(rules, event, partition)) take(decide(stops, wishOf(signal)), alertOf(signal))
-    return { decisions, told }
   }
 
   return {
     async read({ partition, records }) {
-      const all = records.flatMap(record => {
+      const judged: Judged = { decisions: [], told: [] }
+      for (const record of records) {
+        const type = record.headers[header.type] as Event['type'] // of another nobody has heard: it is passed over
+        if (!hears(rules, type) && !acts.has(type)) continue
         const event = eventIn(record)
-        return event === null ? [] : [judged(event, partition)]
-      })
-      const decisions = all.flatMap(({ decisions }) => decisions)
+        if (event !== null) judge(event, partition, judged)
+      }
+      const { decisions, told } = judged
       if (decisions.length === 0) return
       await control.write(decisions.map(decided => messageOf(decided, source)))
-      await Promise.all(all.flatMap(({ told }) => told).map(({ id, time, alert }) => alerts.raise(id, alert, time)))
+      await Promise.all(told.map(({ id, time, alert }) => alerts.raise(id, alert, time)))
     },
   }
 }
 
-type Judged = { readonly decisions: readonly Decided[]; readonly told: readonly Alerted[] }
+/** Of one batch. */
+type Judged = { readonly decisions: Decided[]; readonly told: Alerted[] }
 
 /** Gateways write events from checked types: they are not checked again. Null for what cannot be read. */
 function eventIn(record: LogRecord): Event | null {

@@ -43,12 +43,12 @@ export const cycle: Rule<'cycle', State> = {
 
 function turned(turns: Turns, pair: number, id: string, maxPeriod: number): Turns {
   const { last } = turns
-  const same: number[] = []
+  const same = new Array<number>(maxPeriod)
   let rounds = 1
   let period = 1
   for (let p = 1; p <= maxPeriod; p++) {
     const run = last[last.length - p] === pair ? (turns.same[p - 1] ?? 0) + 1 : 0
-    same.push(run)
+    same[p - 1] = run
     const made = Math.floor(run / p) + 1
     if (made > rounds) {
       rounds = made
