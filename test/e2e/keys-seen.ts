@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { Agent, request } from 'undici'
 import type { Stack } from '../support/stack.ts'
 
-/** The promise is a second on a machine of its own; here other suites run beside it. */
-const soonMs = 2_000
+/** Whoever knocks later than this is answered by what was done. A gateway takes some milliseconds, over Kafka too. */
+const soonMs = 1_000
 /** Enough connections of their own that the kernel gives some of them to each of two gateways. */
 const knocks = 16
 
-/** Makes a key and revokes it by the CLI; gives how long all gateways took to know of it, in milliseconds. */
+/** Makes a key and revokes it by the CLI; gives how much later one had to knock, in milliseconds, to be answered so by all. */
 export async function keysSeen(stack: Stack): Promise<{ readonly createdMs: number; readonly revokedMs: number }> {
   const made = await stack.cli('keys', 'create', '--agent', 'newcomer')
   assert.equal(made.code, 0, made.stderr)
@@ -33,20 +33,21 @@ async function allAnswer(stack: Stack, key: string, status: number): Promise<num
       assert.ok(startedMs < soonMs, `${startedMs.toFixed()} ms later a gateway does not answer ${status} yet`)
       first = null
       slots.clear()
-    } else first ??= performance.now() - since
+    } else first ??= startedMs
     if (first !== null && slots.size >= gateways) return Math.round(first)
   }
 }
 
-/** Over a connection of its own; which gateway it came to stands in the request's id. */
+/**
+ * Over a connection of its own; which gateway it came to stands in the request's id. It asks for what costs a gateway next
+ * to nothing, so that a round is short.
+ */
 async function knock(stack: Stack, key: string): Promise<{ readonly status: number; readonly slot: string }> {
   const network = new Agent({ connections: 1 })
   try {
-    const { statusCode, headers, body } = await request(`${stack.told('Gateway')}/v1/chat/completions`, {
+    const { statusCode, headers, body } = await request(`${stack.told('Gateway')}/v1/models`, {
       dispatcher: network,
-      method: 'POST',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'simulator', messages: [{ role: 'user', content: 'Hello' }] }),
+      headers: { authorization: `Bearer ${key}` },
     })
     await body.dump()
     const slot = /^req-[0-9a-f]+-(\d+)-/.exec(String(headers['x-sluice-request-id']))?.[1]
