@@ -248,6 +248,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     port: options.port,
     ...(options.reusePort === true ? { reusePort: true } : {}),
   })
+  // Ahead of the first token, so that the others know its key by then. Where it fails, whoever asks for a token is told.
+  if (options.peers === true) bearers.signer.ready().catch(() => {})
   const address = app.server.address()
 
   return {

@@ -153,6 +153,13 @@ test('who is stopped does not go on through those that it delegates to', async t
   assert.equal((await exchange(url, token, { agent: 'checker' })).json['code'], 'run_killed')
 })
 
+test('a listed key that looks like a token is a key', async t => {
+  const { url, key } = await startDelegating(t, { key: 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJ0ZXN0ZXIifQ.' })
+  assert.deepEqual([(await call(url, key)).status, (await call(url, key)).status], [200, 200])
+  assert.equal((await call(url, `${key}x`)).status, 401)
+  assert.equal((await exchange(url, key, { agent: 'writer' })).status, 200)
+})
+
 test('no token is in a log or on the log', async t => {
   const logged: string[] = []
   const gateway = await startDelegating(t, { logged })
