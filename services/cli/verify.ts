@@ -1,10 +1,10 @@
-import fs from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Breakers } from '../../schemas/breakers.ts'
 import { topics } from '../../schemas/topics.ts'
 import type { KeptBooks } from '../core/books-kept.ts'
-import { openSnapshots } from '../enforcer/snapshots.ts'
+import { readShelf } from '../enforcer/shelf.ts'
+import { booksName, keptBooksIn } from '../enforcer/shelved-books.ts'
 import { loadConfig } from '../io/config.ts'
 import { readSettings, type Settings } from '../io/config-settings.ts'
 import { Fault, textOf } from '../io/fault.ts'
@@ -74,15 +74,13 @@ async function openFiles({ dataDir }: Settings, damage: Set<string>): Promise<Ev
   })
 }
 
-/** The snapshots of an enforcer that runs on this data directory; one whose checksum is wrong is none. */
+/** What an enforcer that runs on this data directory keeps, as of one moment for each owner. */
 function keptIn({ dataDir, kafka }: Settings): ReadonlyMap<number, KeptBooks> {
   const dir = path.join(dataDir, 'enforcer')
-  if (!fs.existsSync(dir)) return new Map()
-  const snapshots = openSnapshots(dir)
   const owners = kafka === null ? 1 : topics.ledger.partitions
   const found = Array.from({ length: owners }, (_, owner) => {
-    const kept = snapshots.read(`books-${owner}`) as KeptBooks | null // checked by its sum, so it is as it was written
-    return kept?.format === 1 ? [[owner, kept] as const] : []
+    const kept = readShelf(dir, booksName(owner), keptBooksIn)
+    return kept === null ? [] : [[owner, kept] as const]
   })
   return new Map(found.flat())
 }

@@ -21,6 +21,17 @@ export type Books = {
   /** What the owner has to look at again. It empties them. */
   readonly dirty: Set<string>
   readonly unheard: Set<string>
+  /** Where those nodes are that memory has let go; null: nowhere. */
+  shelf: BooksShelf | null
+}
+
+/** Whoever keeps books on a disk: a node that is asked for again is taken from there, and it is told what is new. */
+export type BooksShelf = {
+  readonly take: (node: string) => NodeBook | null
+  /** Nodes that are not as they were kept last. It empties them. */
+  changed: string[]
+  /** Rises whenever it has. */
+  round: number
 }
 
 export type NodeBook = {
@@ -49,6 +60,8 @@ export type NodeBook = {
   cap: RunCap | null
   /** Parts of the limit of which it was told that they are spent. */
   readonly alerted: Set<number>
+  /** The shelf's, in which it was told that this has changed. */
+  round: number
 }
 
 export type LeaseBook = {
@@ -87,6 +100,7 @@ export const openBooks = (partition: number): Books => ({
   lives: new Map(),
   dirty: new Set(),
   unheard: new Set(),
+  shelf: null,
 })
 
 /** What may still be handed out. Money billed beyond a hold is spent, so it takes from this like any other. */
@@ -128,8 +142,16 @@ export function rebook(books: Books, node: string, key: string, before: Part): v
 }
 
 export function nodeOf(books: Books, node: string): NodeBook {
-  const known = books.nodes.get(node)
-  if (known !== undefined) return known
+  const { nodes, shelf } = books
+  const book = nodes.get(node) ?? shelf?.take(node) ?? openNode(books, node)
+  if (shelf !== null && book.round !== shelf.round) {
+    book.round = shelf.round
+    shelf.changed.push(node)
+  }
+  return book
+}
+
+function openNode(books: Books, node: string): NodeBook {
   const sums = {
     spent: 0,
     presumed: 0,
@@ -139,6 +161,7 @@ export function nodeOf(books: Books, node: string): NodeBook {
     mintedBy: null,
     birthright: 0,
     cap: null,
+    round: 0,
   }
   const maps = { leases: new Map(), corrections: new Map(), asks: new Map(), alerted: new Set<number>() }
   const book: NodeBook = { node, limit: null, ...maps, ...sums }

@@ -103,9 +103,9 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
   const consumer = log.consume(rulesGroup, [topics.events.name], worker)
 
   const keep = async (): Promise<void> => {
+    await treasury.keep()
     while (judging !== null) await judging
     const offsets = Object.fromEntries(read)
-    treasury.keep()
     await remembered.keep(offsets)
     // One that has gone to another member meanwhile took its mark with it.
     for (const [partition, offset] of Object.entries(offsets))

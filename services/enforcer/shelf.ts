@@ -15,7 +15,8 @@ export type Shelf = {
   /** Null where nothing was ever kept. */
   readonly head: () => unknown
   readonly take: (name: string) => unknown
-  readonly all: () => Iterable<readonly [name: string, value: unknown]>
+  /** But for names that begin so. */
+  readonly all: (except?: string) => Iterable<readonly [name: string, value: unknown]>
   /** A null is taken off. Nothing else may be kept meanwhile; what is taken off is off at once. */
   readonly keep: (head: unknown, changes: readonly (readonly [name: string, value: unknown])[]) => Promise<void>
   /** Whether it is time to let go of what nobody has changed for long: keep all that is still of use, then `turn`. */
@@ -41,7 +42,7 @@ export type ShelfLimits = {
 }
 
 export function openShelf(dir: string, name: string, { rows, idleMs }: ShelfLimits): Shelf {
-  const file = path.join(dir, `${name}.sqlite`)
+  const file = fileOf(dir, name)
   fs.mkdirSync(dir, { recursive: true })
   const db = orAway(file, () => opened(file))
   const prepare = () => ({
@@ -57,19 +58,12 @@ export function openShelf(dir: string, name: string, { rows, idleMs }: ShelfLimi
     most: db.prepare('SELECT max(rowid) AS value FROM young'),
   })
   let ask = prepare()
-  const read = (row: Record<string, unknown> | undefined): unknown =>
-    row === undefined ? null : JSON.parse(String(row['value']))
   const turnedAt = (): number => Number(read(ask.noted.get('turned')) ?? 0)
   if (turnedAt() === 0) ask.note.run('turned', `${Date.now()}`)
 
   return {
-    head: () => read(ask.noted.get('head')),
+    ...lookedAt(db),
     take: name => orAway(file, () => read(ask.young.get(name) ?? ask.old.get(name))),
-    *all() {
-      const both =
-        'SELECT name, value FROM young UNION ALL SELECT name, value FROM old WHERE name NOT IN (SELECT name FROM young)'
-      for (const row of db.prepare(both).iterate()) yield [String(row['name']), JSON.parse(String(row['value']))]
-    },
     async keep(head, changes) {
       db.exec('BEGIN')
       try {
@@ -101,6 +95,44 @@ export function openShelf(dir: string, name: string, { rows, idleMs }: ShelfLimi
   }
 }
 
+/** What stands on a shelf at one moment, for whoever only looks; null where there is none, or none that can be read. */
+export function readShelf<Answer>(dir: string, name: string, look: (shelf: Looked) => Answer | null): Answer | null {
+  const file = fileOf(dir, name)
+  if (!fs.existsSync(file)) return null
+  const db = new DatabaseSync(file, { readOnly: true, timeout: lockedMs })
+  try {
+    db.exec('BEGIN')
+    return look(lookedAt(db))
+  } catch (error) {
+    if (isDamage(error)) return null
+    throw error
+  } finally {
+    db.close()
+  }
+}
+
+export type Looked = Pick<Shelf, 'head' | 'all'>
+
+const lookedAt = (db: DatabaseSync): Looked => ({
+  head: () => read(db.prepare("SELECT value FROM notes WHERE name = 'head'").get()),
+  *all(except) {
+    const both = db.prepare(
+      `SELECT name, value FROM young WHERE ${others}
+      UNION ALL SELECT name, value FROM old WHERE ${others} AND name NOT IN (SELECT name FROM young)`,
+    )
+    const range = except === undefined ? ['', ''] : [except, `${except}\u{10ffff}`]
+    for (const row of both.iterate(...range, ...range)) yield [String(row['name']), read(row)]
+  },
+})
+
+/** By their index, however many it leaves out. */
+const others = '(name < ? OR name >= ?)'
+
+const read = (row: Record<string, unknown> | undefined): unknown =>
+  row === undefined ? null : JSON.parse(String(row['value']))
+
+const fileOf = (dir: string, name: string): string => path.join(dir, `${name}.sqlite`)
+
 const tableOf = (name: string): string =>
   `CREATE TABLE IF NOT EXISTS ${name} (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, value TEXT NOT NULL)`
 
@@ -118,11 +150,11 @@ function orAway<Answer>(file: string, act: () => Answer): Answer {
   try {
     return act()
   } catch (error) {
-    const { errcode } = error as { errcode?: number } // of SQLite's errors
-    if (errcode === corrupt || errcode === notADatabase)
-      for (const end of ['', '-wal', '-shm']) fs.rmSync(file + end, { force: true })
+    if (isDamage(error)) for (const end of ['', '-wal', '-shm']) fs.rmSync(file + end, { force: true })
     throw error
   }
 }
-const corrupt = 11
-const notADatabase = 26
+
+/** SQLite's own words for a file that is damaged, and for one that is none of its own. */
+const isDamage = (error: unknown): boolean =>
+  error instanceof Error && 'errcode' in error && (error.errcode === 11 || error.errcode === 26)

@@ -2,8 +2,7 @@ import type { Alert } from '../../schemas/alert.ts'
 import type { MoneyDecision } from '../../schemas/control.ts'
 import { decodeDecision, decodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
-import { type Books, openBooks } from '../core/books.ts'
-import { type KeptBooks, keepBooks } from '../core/books-kept.ts'
+import type { Books } from '../core/books.ts'
 import { scopeOfNode } from '../core/caps.ts'
 import {
   decide,
@@ -32,8 +31,8 @@ export type Steward = {
   readonly read: (batch: Batch) => void
   /** The policy has changed: all caps are looked at again. */
   readonly lookAgain: () => void
-  /** What it knows; null while a decision is on its way, which may never stand on the log. */
-  readonly kept: () => KeptBooks | null
+  /** False while a decision is on its way, which may never stand on the log: then its books must not be kept. */
+  readonly isQuiet: () => boolean
   /** Rejects where it can no longer know what stands on the log: whoever goes on has to begin anew. */
   readonly ended: Promise<void>
   readonly close: () => Promise<void>
@@ -50,8 +49,8 @@ export type StewardOptions = {
   readonly ends: () => Promise<Position>
   readonly control: Control
   readonly alerts: Alerts
-  /** What a former life knew; null where it begins at the beginning. */
-  readonly books: Books | null
+  /** As far as a former life knew. */
+  readonly books: Books
 }
 
 /** Waiting asks give up after seconds, recalls go out again after fifths of one. */
@@ -59,7 +58,7 @@ const lookEveryMs = 50
 
 export function openSteward(options: StewardOptions): Steward {
   const { log, partition, settings, control, alerts } = options
-  const owner = openOwner(options.name, partition, settings, options.books ?? openBooks(partition))
+  const owner = openOwner(options.name, partition, settings, options.books)
   const broken = Promise.withResolvers<never>()
   broken.promise.catch(() => {}) // told by `ended`
   let thinking = false
@@ -67,8 +66,10 @@ export function openSteward(options: StewardOptions): Steward {
   let closed = false
   const clock = () => ({ monotonicMs: performance.now(), wallMs: Date.now() })
 
+  const { controlNext } = owner.books
   const hear = (record: MoneyDecision, offset: number): void => {
-    readControl(owner, record, offset, clock())
+    // What stands before is in the books; only whether it was told to people is not.
+    if (offset >= controlNext) readControl(owner, record, offset, clock())
     const fence = owner.books.fence.get(partition)
     const counts = record.partition === partition && fence?.owner === record.owner && fence.epoch === record.owner_epoch
     const alert = counts ? alertOf(record) : null
@@ -123,7 +124,7 @@ export function openSteward(options: StewardOptions): Steward {
       for (const node of owner.books.nodes.keys()) owner.books.dirty.add(node)
       void think()
     },
-    kept: () => (owner.unread === 0 && !thinking ? keepBooks(owner.books) : null),
+    isQuiet: () => owner.unread === 0 && !thinking,
     ended: Promise.race([following.ended, broken.promise]),
     async close() {
       closed = true

@@ -1,6 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { topics } from '../../schemas/topics.ts'
-import { booksFrom, type KeptBooks } from '../core/books-kept.ts'
 import { budgetsOf, type Caps, capOfNode, scopeOfNode } from '../core/caps.ts'
 import type { OwnerSettings } from '../core/ledger.ts'
 import type { Position } from '../core/position.ts'
@@ -9,6 +9,8 @@ import type { Life } from '../io/epoch.ts'
 import type { EventLog, Partition, Worker } from '../io/log/port.ts'
 import type { Alerts } from './alerts.ts'
 import type { Control } from './control.ts'
+import type { Shelf } from './shelf.ts'
+import { booksLimits, booksName, type ShelvedBooks, shelveBooks } from './shelved-books.ts'
 import type { Snapshots } from './snapshots.ts'
 import { openSteward, type Steward } from './steward.ts'
 
@@ -16,7 +18,7 @@ import { openSteward, type Steward } from './steward.ts'
 export type Treasury = {
   readonly lookAgain: () => void
   /** Keeps what the owners know on this disk. */
-  readonly keep: () => void
+  readonly keep: () => Promise<void>
   readonly ended: Promise<void>
   readonly close: () => Promise<void>
 }
@@ -38,7 +40,7 @@ export function openTreasury(options: {
   const { name: topic } = topics.ledger
   const broken = Promise.withResolvers<never>()
   broken.promise.catch(() => {}) // told by `ended`
-  const stewards = new Map<number, Steward>()
+  const stewards = new Map<number, Kept>()
   let opened = 0
 
   const nodeAt = (node: string, wallMs: number): NodeTerms | null => {
@@ -51,8 +53,9 @@ export function openTreasury(options: {
   }
   const stewardOf = (partition: number): Steward => {
     const known = stewards.get(partition)
-    if (known !== undefined) return known
-    const kept = keptBooks(snapshots.read(`books-${partition}`))
+    if (known !== undefined) return known.steward
+    const shelf = snapshots.shelf(booksName(partition), booksLimits)
+    const { books, keep } = shelveBooks(partition, shelf)
     const steward = openSteward({
       log,
       name: `${life.producer}.${life.epoch}.${++opened}`,
@@ -62,16 +65,28 @@ export function openTreasury(options: {
       ends: async () => ends(owners === 'one' ? await log.partitions(topic) : [partition]),
       control,
       alerts,
-      books: kept === null ? null : booksFrom(kept),
+      books,
     })
     steward.ended.catch(broken.reject)
-    stewards.set(partition, steward)
+    stewards.set(partition, { steward, shelf, keep, keeping: null })
     return steward
   }
   const ownerOf = ({ partition }: Partition): number => (owners === 'one' ? 0 : partition)
-  const keep = (partition: number, steward: Steward): void => {
-    const kept = steward.kept()
-    if (kept !== null) snapshots.write(`books-${partition}`, kept)
+  const keep = async (one: Kept): Promise<void> => {
+    for (let looks = 0; !one.steward.isQuiet(); looks++) {
+      if (looks === looksForQuiet) return
+      await sleep(lookForQuietMs)
+    }
+    if (![...stewards.values()].includes(one)) return
+    one.keeping = one.keep().finally(() => {
+      one.keeping = null
+    })
+    await one.keeping
+  }
+  const close = async ({ steward, shelf, keeping }: Kept): Promise<void> => {
+    await steward.close()
+    await keeping?.catch(() => {}) // told by `keep`
+    shelf.close()
   }
 
   const worker: Worker = {
@@ -84,9 +99,9 @@ export function openTreasury(options: {
     },
     async revoked(at) {
       const partition = ownerOf(at)
-      const steward = stewards.get(partition)
+      const gone = stewards.get(partition)
       stewards.delete(partition)
-      await steward?.close()
+      if (gone !== undefined) await close(gone)
     },
   }
   // Its first word does not wait for the first gateway's.
@@ -96,20 +111,27 @@ export function openTreasury(options: {
   return {
     ended: Promise.race([consumer.ended, broken.promise]),
     lookAgain() {
-      for (const steward of stewards.values()) steward.lookAgain()
+      for (const { steward } of stewards.values()) steward.lookAgain()
     },
-    keep() {
-      for (const [partition, steward] of stewards) keep(partition, steward)
+    async keep() {
+      for (const one of stewards.values()) await keep(one)
     },
     async close() {
       await consumer.close()
-      for (const steward of stewards.values()) await steward.close()
+      const all = [...stewards.values()]
+      stewards.clear()
+      for (const one of all) await close(one)
     },
   }
 }
 
-/** A snapshot of another version of this program is none. */
-function keptBooks(read: unknown): KeptBooks | null {
-  const kept = read as KeptBooks | null // checked by its sum, so it is as it was written
-  return kept?.format === 1 ? kept : null
+/** An owner, and what it keeps. */
+type Kept = Pick<ShelvedBooks, 'keep'> & {
+  readonly steward: Steward
+  readonly shelf: Shelf
+  keeping: Promise<void> | null
 }
+
+/** An owner rests between two batches of decisions, for a moment; where it did not within a second, it is kept later. */
+const looksForQuiet = 200
+const lookForQuietMs = 5

@@ -4,9 +4,11 @@ import os from 'node:os'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
+import { dismiss } from '../../services/core/rules/kept.ts'
 import { fold, openRules, type Rules, replace, snapshot } from '../../services/core/rules.ts'
 import { remember, rulesLimits } from '../../services/enforcer/remembered.ts'
 import { openShelf } from '../../services/enforcer/shelf.ts'
+import { history, play, policyOf, times, tool } from '../core/rules/given.ts'
 import { policy, world } from '../core/rules/worlds.ts'
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
@@ -56,6 +58,29 @@ test(`rules that forget what is on the shelf, or die, say what rules say that ne
     ),
     { seed, numRuns: 40 },
   )
+})
+
+test('a policy that came while a run was only on the shelf holds for it as for all others', async t => {
+  const shelf = openShelf(dirOf(t), 'some', rulesLimits)
+  t.after(() => shelf.close())
+  const events = history(times(8, () => tool('ls')))
+  for (const [between, expected] of [
+    [{ loop: {} }, 1],
+    [{}, 0],
+    [{ loop: { scope: 'agent' } }, 0],
+  ] as const) {
+    const rules = openRules(policyOf({ loop: {} }), 'v')
+    const remembered = remember(rules, shelf)
+    rules.heard.clear()
+    play(rules, events.slice(0, 8))
+    await remembered.keep({})
+    rules.scopes.clear()
+    replace(rules, policyOf(between), 'v2')
+    replace(rules, policyOf({ loop: {} }), 'v3')
+    assert.equal(play(rules, events.slice(8)).length, expected)
+    for (const scope of ['run:r', 'agent:a']) dismiss(rules, scope)
+    await remembered.keep({})
+  }
 })
 
 test('what a shelf knows is of one moment: a keep that fails leaves what was kept before', async t => {
