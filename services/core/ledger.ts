@@ -70,11 +70,13 @@ export function readLedger(owner: Owner, message: LedgerMessage, at: Place, cloc
   const beat = isLife ? (books.lives.get(lifeKey(message))?.beat ?? -2) : 0
   foldLedger(books, message, at)
   if (isLife && (books.lives.get(lifeKey(message))?.beat ?? -2) > beat) hear(owner, lifeKey(message), clock)
-  if (message.type === 'lease.requested') {
-    const place = `${lifeKey(message)} ${message.node}`
-    if ((owner.askedAt.get(place)?.ask ?? -1) < message.ask)
-      owner.askedAt.set(place, { ask: message.ask, at: clock.monotonicMs })
-  }
+  if (message.type !== 'lease.requested') return
+  const key = lifeKey(message)
+  // One that was answered before it was read here waits for nothing.
+  if (books.nodes.get(message.node)?.asks.get(key)?.ask !== message.ask) return
+  const place = `${key} ${message.node}`
+  if ((owner.askedAt.get(place)?.ask ?? -1) < message.ask)
+    owner.askedAt.set(place, { ask: message.ask, at: clock.monotonicMs })
 }
 
 export function readControl(owner: Owner, record: MoneyDecision, offset: number, clock: Clock): void {

@@ -94,7 +94,8 @@ function answer(queue: Queue, book: NodeBook, { monotonicMs, wallMs }: Now, say:
   const isOver = limit.closesAt !== null && wallMs >= limit.closesAt + limits.lateMs
   const gateways = [...book.leases.values()].filter(lease => lease.life.ended === 'no' && !lease.final).length
   let waiting = false
-  for (const [key, ask] of [...book.asks]) {
+  const asks = [...book.asks]
+  for (const [key, ask] of asks) {
     const lease = book.leases.get(key)
     const place = `${key} ${node}`
     const arrived = queue.askedAt.get(place) ?? { ask: ask.ask, at: monotonicMs }
@@ -107,7 +108,6 @@ function answer(queue: Queue, book: NodeBook, { monotonicMs, wallMs }: Now, say:
       monotonicMs - arrived.at > limits.waitMs
     ) {
       book.asks.delete(key)
-      queue.askedAt.delete(place)
       continue
     }
     const needs = Math.max(0, ask.needs_nano_usd - lease.granted)
@@ -125,6 +125,7 @@ function answer(queue: Queue, book: NodeBook, { monotonicMs, wallMs }: Now, say:
     else if (needs === 0) book.asks.delete(key)
     else waiting = true
   }
+  for (const [key] of asks) if (!book.asks.has(key)) queue.askedAt.delete(`${key} ${node}`)
   if (waiting && monotonicMs - (queue.recalledAt.get(node) ?? -limits.recallEveryMs) >= limits.recallEveryMs) {
     queue.recalledAt.set(node, monotonicMs)
     say({ type: 'lease.recalled', node })
