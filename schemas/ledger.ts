@@ -41,6 +41,8 @@ export const leaseRequested = life.extend(birth.shape).extend({
   needs_nano_usd: count,
   /** The total of grants wished for. */
   wants_nano_usd: count,
+  /** The total wished for where there is plenty: enough to go on for a term if nobody is heard. */
+  stock_nano_usd: count.optional(),
   /** The hold of the first waiting call. */
   asked_nano_usd: count,
 })

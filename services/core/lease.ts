@@ -23,6 +23,10 @@ const limits = {
   burstMs: 3_000,
   /** After a recall a gateway asks call by call for so long. */
   tightMs: 5_000,
+  /** For a stock it is asked seldom: near the cap little or nothing comes of it. */
+  stockEveryMs: 5_000,
+  /** The pace of a node that was used for less than this is not known yet. */
+  paceMs: 3_000,
   /** An ask or its answer was lost, or nobody owned the partition. */
   askAgainMs: 500,
   retryAfterMs: 1_000,
@@ -268,13 +272,34 @@ function ask(purse: Purse, pocket: Pocket, first: number, now: number, out: Outg
   const burst = now < pocket.tightUntil ? 0 : Math.round(Math.max(faded, 2 * first))
   const needs = first > left ? pocket.granted + first - left : 0
   const wants = Math.max(needs, left < burst / 2 ? pocket.granted + burst - left : 0)
+  const lasting = now < pocket.tightUntil ? 0 : stockOf(purse, pocket, now)
+  const stock = left < lasting ? pocket.granted + lasting - left : 0
   const open = pocket.ask !== null && pocket.ask.ask > pocket.answered ? pocket.ask : null
+  const isStocked = stock === 0 || now - pocket.stockedAt < limits.stockEveryMs
   const isMet = open === null ? wants === 0 : open.needs === needs && (needs > 0 || open.wants >= wants)
-  if (isMet && (open === null || wants === 0 || now - open.at < limits.askAgainMs)) return
+  if (isStocked && isMet && (open === null || wants === 0 || now - open.at < limits.askAgainMs)) return
+  if (stock > 0) pocket.stockedAt = now
   pocket.asks += 1
   pocket.ask = { ask: pocket.asks, needs, wants, at: now }
-  const amounts = { needs_nano_usd: needs, wants_nano_usd: wants, asked_nano_usd: needs > 0 ? first : 0 }
+  const amounts = {
+    needs_nano_usd: needs,
+    wants_nano_usd: wants,
+    asked_nano_usd: needs > 0 ? first : 0,
+    ...(stock === 0 ? {} : { stock_nano_usd: stock }),
+  }
   const { node, partition } = pocket
   const asking = { ask: pocket.asks, ...amounts }
   out.push({ partition, message: { type: 'lease.requested', ...purse.life, ...birthOf(pocket), node, ...asking } })
+}
+
+/**
+ * What is spent here in a term, and in what passes until it is asked for again: with so much a gateway that hears nobody
+ * goes on until its term is over, and is stopped by that and not by an empty pocket.
+ */
+function stockOf({ settings: { termMs } }: Purse, pocket: Pocket, now: number): number {
+  const before = pocket.pace ?? { spent: 0, at: now, since: now, upTo: 0 }
+  const spent = before.spent * Math.exp((before.at - now) / termMs) + pocket.spent - before.upTo
+  pocket.pace = { spent, at: now, since: before.since, upTo: pocket.spent }
+  const known = 1 - Math.exp(-Math.max(limits.paceMs, now - before.since) / termMs)
+  return Math.round((spent / known) * (1 + (2 * limits.stockEveryMs) / termMs))
 }

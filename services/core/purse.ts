@@ -82,6 +82,10 @@ export type Pocket = {
   /** Holds of the last seconds, fading: a burst. */
   recent: number
   recentAt: number
+  /** What was spent in the last term, fading, since when that is counted, and up to which total. */
+  pace: { readonly spent: number; readonly at: number; readonly since: number; readonly upTo: number } | null
+  /** When a stock was asked for. */
+  stockedAt: number
 }
 
 /** What a call needs at one node of its path. `boundNanoUsd`: what it can cost at most, where less than that is held. */
@@ -135,7 +139,8 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
     answered: 0,
   }
   const flags = { isReported: true, hasReturned: false, ask: null, standing: null }
-  const times = { tightUntil: Number.NEGATIVE_INFINITY, recent: 0, recentAt: 0 }
+  const never = Number.NEGATIVE_INFINITY
+  const times = { tightUntil: never, recent: 0, recentAt: 0, pace: null, stockedAt: never }
   const pocket = {
     node,
     partition,

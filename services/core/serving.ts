@@ -118,7 +118,9 @@ function answer(queue: Queue, book: NodeBook, { monotonicMs, wallMs }: Now, say:
       continue
     }
     if (waiting) continue
-    const amount = grantOf(needs, wants, { headroom: headroom(book) + overdrawn(lease), gateways })
+    const stock = Math.max(0, (ask.stock_nano_usd ?? 0) - lease.granted)
+    const idle = Math.max(0, lease.granted - lease.returned - (lease.spent - lease.beyond))
+    const amount = grantOf({ needs, wants, stock }, { headroom: headroom(book) + overdrawn(lease), gateways, idle })
     if (amount > 0)
       say({ type: 'lease.granted', node, ...lifeOnly(ask), granted_nano_usd: lease.granted + amount, ask: ask.ask })
     // An ask ahead that finds nothing, or that a grant on its way has met already, is dropped: who needs more asks again.

@@ -148,6 +148,8 @@ export function tell(world: World, machine: Machine): void {
       const place = `${lifeName(machine)} ${message.node}`
       const told = message.spent_nano_usd + message.held_nano_usd
       world.told.set(place, Math.max(told, world.told.get(place) ?? 0))
+      const held = purse.pockets.get(message.node)?.held ?? message.held_nano_usd
+      world.aheads.set(`${place} ${message.report}`, message.held_nano_usd - held)
     }
     const term = purse.terms.get(0)
     if (world.flaw === 'unacknowledged heartbeats' && term !== undefined) term.endsAt = term.sentAt + times.termMs

@@ -37,6 +37,8 @@ export type World = {
   readonly dead: Set<string>
   /** By life and node: the most that it told of as spent or held. What it told ahead is presumed when it dies. */
   readonly told: Map<string, number>
+  /** By life, node and report: what it told of as held ahead of any call. */
+  readonly aheads: Map<string, number>
   readonly wrongs: string[]
   readonly seen: Record<string, number>
 }
@@ -114,6 +116,7 @@ export function openWorld(
     dead: new Set(),
     told: new Map(),
     wrongs: [],
+    aheads: new Map(),
     seen: {},
   }
 }
@@ -175,9 +178,9 @@ export function decideOn(world: World, record: MoneyDecision): void {
     const { limit, spent, beyond, presumed, leased } = auditor.nodes.get(node)!
     if (limit === null) continue
     const out = spent - beyond + presumed + leased
-    // The books also count late holds of calls that never reached the provider.
+    // The books also count late holds of calls that never reached the provider, and those ahead of any call.
     const most = world.highest.get(node)!
-    if (out > most && out > most + untold(world, node, () => true))
+    if (out > most && out > most + untold(world, node, () => true) + toldAhead(world, node))
       world.wrongs.push(`books: ${out} of ${limit.nanoUsd} at ${node}`)
   }
   auditor.dirty.clear()
@@ -200,6 +203,23 @@ function untold(world: World, node: string, counts: (call: Call) => boolean): nu
     if (call.admittedAt <= expiry.at && !isTold) tail += Math.max(call.bound, call.cost)
   }
   return tail
+}
+
+/**
+ * What epochs told ahead of calls in reports that were read after they had been ended: the last words of one that died count
+ * it as spent.
+ */
+function toldAhead(world: World, node: string): number {
+  let ahead = 0
+  for (const [life, { report }] of world.auditor.nodes.get(node)?.leases ?? []) {
+    const expiry = world.expiries.get(life)
+    if (expiry === undefined) continue
+    let most = 0
+    for (let late = (expiry.reported.get(node) ?? 0) + 1; late <= report; late++)
+      most = Math.max(most, world.aheads.get(`${life} ${node} ${late}`) ?? 0)
+    ahead += most
+  }
+  return ahead
 }
 
 /** The true money against the bound as published. */
