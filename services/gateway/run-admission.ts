@@ -71,8 +71,10 @@ function alarmOf(pipeline: Pipeline, policies: Policies, run: Run): NodeJS.Timeo
   return setTimeout(() => {
     // Its time may have been prolonged meanwhile.
     if (expiryOf(first.one, pipeline.policies().runs, Date.now()) !== null) tellExpired(pipeline, breach)
-  }, first.leftMs)
+  }, first.leftMs + timerEarlyMs)
 }
+/** By the clock on the wall a timer may go off a moment before its time. */
+const timerEarlyMs = 2
 /** No call goes on for longer; an alarm for each of those in flight until then would be of no use. */
 const longestCallMs = 3_600_000
 
