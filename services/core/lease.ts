@@ -143,12 +143,18 @@ export function outgoing(purse: Purse, partitions: readonly number[], now: numbe
     const first = needed.get(pocket.node) ?? 0
     if (now < pocket.tightUntil) giveBack(pocket, first)
     const isLast = purse.ended && pocket.held === 0
-    const ahead = isLast || now < pocket.tightUntil ? 0 : Math.floor(recentOf(pocket, now) * purse.settings.aheadShare)
+    const ahead = isLast || now < pocket.tightUntil ? 0 : aheadOf(purse, pocket, now)
     if (!pocket.isReported || isLast) out.push({ partition, message: reportOf(purse, pocket, ahead, isLast) })
     if (!purse.ended) ask(purse, pocket, first, now, out)
   }
   purse.dirty.clear()
   return out
+}
+
+/** What spares no call a report of its own is not told: it would only have to be taken back. */
+function aheadOf({ settings }: Purse, pocket: Pocket, now: number): number {
+  const share = Math.floor(recentOf(pocket, now) * settings.aheadShare)
+  return share < pocket.lastHold ? 0 : share
 }
 
 /** What was told ahead and nobody has used of late is taken back: the owner is told that it is not held any more. */
@@ -212,6 +218,7 @@ function hold(purse: Purse, pocket: Pocket, amount: number, now: number): void {
   pocket.held += amount
   pocket.recent = recentOf(pocket, now) + amount
   pocket.recentAt = now
+  pocket.lastHold = amount
   touch(purse, pocket)
 }
 

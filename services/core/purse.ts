@@ -82,6 +82,7 @@ export type Pocket = {
   /** Holds of the last seconds, fading: a burst. */
   recent: number
   recentAt: number
+  lastHold: number
   /** What was spent in the last term, fading, since when that is counted, and up to which total. */
   pace: { readonly spent: number; readonly at: number; readonly since: number; readonly upTo: number } | null
   /** When a stock was asked for. */
@@ -140,7 +141,7 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
   }
   const flags = { isReported: true, hasReturned: false, ask: null, standing: null }
   const never = Number.NEGATIVE_INFINITY
-  const times = { tightUntil: never, recent: 0, recentAt: 0, pace: null, stockedAt: never }
+  const times = { tightUntil: never, recent: 0, recentAt: 0, lastHold: 0, pace: null, stockedAt: never }
   const pocket = {
     node,
     partition,
