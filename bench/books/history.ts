@@ -104,7 +104,7 @@ async function liveRun(gateway: Gateway, calls: number): Promise<void> {
 async function call({ config, money, recorder, agent, runId }: Gateway, run: Work, step: number): Promise<void> {
   const requestId = `req-${runId}-${step}`
   const path = {
-    runs: [{ id: `run:${runId}`, budgets: config.runs.defaults.budgets, version: 0 }],
+    runs: [{ id: `run:${runId}`, budgets: config.runs.defaults.budgets, version: 0, reckoned: null }],
     agent,
     above: aboveOf(config, agent),
   }

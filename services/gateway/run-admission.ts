@@ -1,5 +1,5 @@
+import type { Budget } from '../../schemas/budget.ts'
 import type { Event } from '../../schemas/events.ts'
-import type { Capped } from '../core/caps.ts'
 import type { Link } from '../core/delegation.ts'
 import { type Breach, breachOf, expiryOf, limitOf } from '../core/run-limits.ts'
 import type { Caller } from './caller.ts'
@@ -10,6 +10,7 @@ import { refusals } from './refusals.ts'
 import type { Run } from './run.ts'
 import { workOfRun } from './run-facts.ts'
 import type { Found } from './runs.ts'
+import type { CappedRun } from './tolls.ts'
 
 /** What a call stands under, apart from money: it may be stopped there, and its run has limits. */
 export type Path = {
@@ -98,17 +99,25 @@ export function cappedRuns(
   pipeline: Pipeline,
   policies: Policies,
   { run, source }: Pick<Found, 'run' | 'source'>,
-): readonly Capped[] {
+): readonly CappedRun[] {
   const isGuess = (run.about?.run_source ?? source) === 'inferred'
-  const caps: Capped[] = []
-  const add = (one: Run, scope: string): void => {
-    const budgets = one.limits.budgets ?? policies.runs.budgets
-    if (budgets.length === 0) return
-    caps.push({ id: scope, budgets, version: one.limitsVersion, isNew: one.isNew })
-    one.isNew = false
+  const caps: CappedRun[] = []
+  const add = (one: Run): void => {
+    const capped = cappedAs(one, one.limits.budgets ?? policies.runs.budgets)
+    if (capped.budgets.length > 0) caps.push(capped)
   }
-  add(run, run.scopes[0] ?? '')
-  if (run.ancestors.length > 0 && !isGuess)
-    for (const upper of pipeline.runs.above(run).toReversed()) add(upper, upper.scopes[0] ?? '')
+  add(run)
+  if (run.ancestors.length > 0 && !isGuess) for (const upper of pipeline.runs.above(run).toReversed()) add(upper)
   return caps
+}
+
+/** The same value for as long as it stays the same: then nobody has to reckon anew what follows from it. */
+function cappedAs(run: Run, budgets: readonly Budget[]): CappedRun {
+  const before = run.capped
+  const [id = ''] = run.scopes
+  if (before?.budgets === budgets && before.version === run.limitsVersion && before.isNew === run.isNew) return before
+  const capped: CappedRun = { id, budgets, version: run.limitsVersion, isNew: run.isNew, reckoned: null }
+  run.isNew = false
+  run.capped = capped
+  return capped
 }

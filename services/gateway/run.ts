@@ -1,6 +1,7 @@
 import type { Work } from '../../schemas/work.ts'
 import { noLimits, type RunLimits } from '../core/run-limits.ts'
 import { ToolCalls } from '../core/tool-calls.ts'
+import type { CappedRun } from './tolls.ts'
 import type { ToolFields } from './tools.ts'
 
 /** A run as this gateway knows it. `steps` counts its model calls in order of arrival. */
@@ -16,6 +17,8 @@ export type Run = {
   limits: RunLimits
   /** Rises with each change of its limits. */
   limitsVersion: number
+  /** What it may spend, as it was reckoned last; null before that. */
+  capped: CappedRun | null
   /** Unix milliseconds. */
   startedAt: number
   /** How many runs it has spawned itself. */
@@ -59,6 +62,7 @@ export function newRun(id: string, ancestors: readonly string[], at: number): Ru
     scopes: [],
     limits: noLimits,
     limitsVersion: 0,
+    capped: null,
     startedAt: at,
     children: 0,
     isNew: false,

@@ -14,7 +14,7 @@ export type Tolls = {
 
 export type CallPath = {
   /** The run and those above it, each with its own budgets. */
-  readonly runs: readonly Capped[]
+  readonly runs: readonly CappedRun[]
   readonly agent: string
   /** The agent, its team, the organisation. One array for as long as the policy does not change. */
   readonly above: readonly Capped[]
@@ -25,10 +25,7 @@ const agentsKnown = 10_000
 
 /** `partitions`: of the ledger. The embedded log has one owner for all. */
 export function openTolls(partitions: number): Tolls {
-  const known = new LRUCache<
-    string,
-    { readonly above: readonly Capped[]; readonly nodes: readonly BudgetNode[]; readonly until: number }
-  >({ max: agentsKnown })
+  const known = new LRUCache<string, Reckoned & { readonly above: readonly Capped[] }>({ max: agentsKnown })
   const nodes = (scopes: readonly Capped[], nowMs: number): readonly BudgetNode[] =>
     nodesOf(
       scopes.map(({ id, budgets, version, isNew }): BudgetedScope => {
@@ -45,26 +42,48 @@ export function openTolls(partitions: number): Tolls {
       }),
       nowMs,
     )
+  const nodesOfRun = (run: CappedRun, nowMs: number): readonly BudgetNode[] => {
+    if (run.reckoned !== null && nowMs < run.reckoned.until) return run.reckoned.nodes
+    const found = nodes([run], nowMs)
+    // Most runs that are new have no second call.
+    if (run.isNew !== true) run.reckoned = { nodes: found, until: untilOf(found) }
+    return found
+  }
   const nodesAbove = ({ agent, above }: CallPath, nowMs: number): readonly BudgetNode[] => {
     const before = known.get(agent)
     if (before !== undefined && before.above === above && nowMs < before.until) return before.nodes
     const found = nodes(above, nowMs)
-    const until = Math.min(...found.map(node => node.closesAt ?? Number.POSITIVE_INFINITY))
-    known.set(agent, { above, nodes: found, until })
+    known.set(agent, { above, nodes: found, until: untilOf(found) })
     return found
   }
   return {
     of(path, nowMs) {
       if (path.runs.length === 0 && path.above.length === 0) return none
-      return path.runs.length === 0 ? nodesAbove(path, nowMs) : [...nodes(path.runs, nowMs), ...nodesAbove(path, nowMs)]
+      const above = nodesAbove(path, nowMs)
+      const [run] = path.runs
+      if (run === undefined) return above
+      const own = nodesOfRun(run, nowMs)
+      return path.runs.length === 1
+        ? [...own, ...above]
+        : [...own, ...path.runs.slice(1).flatMap(upper => nodesOfRun(upper, nowMs)), ...above]
     },
   }
 }
+
+/** What a run may spend, and at which nodes that was reckoned last. Another value whenever it changes. */
+export type CappedRun = Capped & { reckoned: Reckoned | null }
+
+/** Nodes, and until when they are these: the first window that closes makes others of them. */
+type Reckoned = { readonly nodes: readonly BudgetNode[]; readonly until: number }
+
+const untilOf = (nodes: readonly BudgetNode[]): number =>
+  Math.min(...nodes.map(node => node.closesAt ?? Number.POSITIVE_INFINITY))
 
 const none: readonly BudgetNode[] = []
 
 /** The life that named a run stands in the run's name. */
 function minter(scope: string): { readonly gateway: string; readonly epoch: number } | null {
+  if (!scope.startsWith('run:run-')) return null
   const [, gateway, epoch] = /^run:run-([a-z0-9-]+)-(\d+)-\d+$/.exec(scope) ?? []
   return gateway === undefined ? null : { gateway: `gateway-${gateway}`, epoch: Number(epoch) }
 }
