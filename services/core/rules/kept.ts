@@ -149,6 +149,8 @@ export function adopt(rules: Memory, scopes: Snapshot['scopes']): void {
 
 /** A scope begins afresh, as a run does by `run.resumed`; what it has cost it has cost. */
 export function forget(rules: Memory, scope: ScopeId): void {
-  const known = rules.shelf === null ? rules.scopes.get(scope) : keptOf(rules, scope, 0)
-  if (known !== undefined) rules.scopes.set(scope, { ...known, trail: emptyTrail, states: {} })
+  if (isKnown(rules, scope)) rules.scopes.set(scope, { ...keptOf(rules, scope, 0), trail: emptyTrail, states: {} })
 }
+
+const isKnown = ({ scopes, shelf }: Memory, scope: ScopeId): boolean =>
+  scopes.has(scope) || (shelf !== null && !shelf.gone.has(scope) && shelf.take(scope) !== null)
