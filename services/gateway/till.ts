@@ -180,7 +180,8 @@ export function openTill(options: {
     if (answer.verdict === 'wait') throw new Error('a wait was answered with a wait')
     return answer.verdict === 'admit' ? taken(call, tolls) : answer
   }
-  const purseOf = (call: string): Purse | null => [purse, ...former].find(each => each.calls.has(call)) ?? null
+  const purseOf = (call: string): Purse | null =>
+    purse.calls.has(call) ? purse : (former.find(each => each.calls.has(call)) ?? null)
 
   /** A call of a former life that went on in the background was booked at its bound: now it is known what it came to. */
   const correct = (call: string, costNanoUsd: number): Overrun | null => {
