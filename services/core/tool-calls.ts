@@ -42,6 +42,12 @@ export class ToolCalls<About> {
     return null
   }
 
+  /** Its word could not be kept: it may be told again. */
+  forget(id: string | null, name: string): void {
+    this.answer({ id, name, content: '', isError: false })
+    if (id !== null) this.#told?.delete(id)
+  }
+
   /** All that is still open is given up. */
   abandon(): readonly OpenCall<About>[] {
     const open = [...(this.#calls?.values() ?? [])]

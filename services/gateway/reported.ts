@@ -105,7 +105,11 @@ async function take(
   const fact = factOf(it, work, run, pipeline.payloads)
   if (fact === null) return { index, id, status: 'duplicate', run_id: run.id }
   const written = await pipeline.recorder.try(fact, work.root_run_id)
-  if (written instanceof Fault) return { index, id, status: 'refused', reason: 'log_unavailable' }
+  if (written instanceof Fault) {
+    pipeline.reports.forget(who.agent, it.id)
+    if (it.type === 'tool.called') run.calls.forget(it.tool_call_id ?? null, it.tool)
+    return { index, id, status: 'refused', reason: 'log_unavailable' }
+  }
   return { index, id, status: 'taken', run_id: run.id }
 }
 

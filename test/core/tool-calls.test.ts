@@ -73,3 +73,13 @@ test('a result of another call answers nothing', () => {
   assert.equal(calls.answer(resultOf(null, 'look_up')), null)
   assert.equal(calls.open, 1)
 })
+
+test('a call whose word could not be kept is told again as if it had never been', () => {
+  const calls = new ToolCalls<null>()
+  const call = { id: 'call_8f3kq1', name: 'search', args: '{}', by: 'client' as const }
+  assert.ok(calls.call(call, 0, null))
+  calls.forget(call.id, call.name)
+  assert.equal(calls.open, 0)
+  assert.ok(calls.call(call, 1, null))
+  assert.equal(calls.answer({ id: call.id, name: null, content: '', isError: false })?.at, 1)
+})
