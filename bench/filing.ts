@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import type { Work } from '../schemas/work.ts'
-import { markOf } from '../services/core/thread.ts'
+import { markOf } from '../services/core/conversation/thread.ts'
 import type { Conversation } from '../services/gateway/protocols/protocol.ts'
 import { matchRoute } from '../services/gateway/protocols/protocols.ts'
 import { historyIn } from '../services/gateway/protocols/turns.ts'
-import { openRuns, type Run, type Runs } from '../services/gateway/runs.ts'
+import { openRuns, type Run, type Runs } from '../services/gateway/runs/runs.ts'
 import { type Dialect, dialects } from './dialects.ts'
 import { median } from './figures.ts'
 

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
-import { readSettings } from '../services/io/config.ts'
+import { readSettings } from '../services/io/config/config.ts'
 import { roles } from '../services/supervisor/plan.ts'
 
 const root = path.join(import.meta.dirname, '..')

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { parseConfig } from '../services/io/config.ts'
+import { parseConfig } from '../services/io/config/config.ts'
 import { bareEnv } from './support/stack.ts'
 import { until } from './support/until.ts'
 

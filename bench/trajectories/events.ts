@@ -1,5 +1,5 @@
 import type { Event } from '../../schemas/events.ts'
-import { canonicalText } from '../../services/core/canonical.ts'
+import { canonicalText } from '../../services/core/wire/canonical.ts'
 import type { Recorded, RecordedStep } from './recorded.ts'
 
 /** An event of a played run, and the recorded step that it comes from. */

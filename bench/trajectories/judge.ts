@@ -1,8 +1,8 @@
 import type { Breakers } from '../../schemas/breakers.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
 import { volatileOf } from '../../services/core/rules/args.ts'
+import { fold, openRules } from '../../services/core/rules/rules.ts'
 import { emptyTrail, follow } from '../../services/core/rules/step.ts'
-import { fold, openRules } from '../../services/core/rules.ts'
 import { eventsOf } from './events.ts'
 import type { Recorded } from './recorded.ts'
 

@@ -1,6 +1,6 @@
 import { type Breakers, breakers } from '../../schemas/breakers.ts'
 import type { Event } from '../../schemas/events.ts'
-import { fold, openRules } from '../../services/core/rules.ts'
+import { fold, openRules } from '../../services/core/rules/rules.ts'
 
 /** A storm as it is injected, and when a rule ended it. */
 export type Opened = {

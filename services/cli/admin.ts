@@ -1,6 +1,6 @@
-import type { Settings } from '../io/config-settings.ts'
-import { readCredentials } from '../io/credentials.ts'
+import type { Settings } from '../io/config/settings.ts'
 import { Fault, textOf } from '../io/fault.ts'
+import { readCredentials } from '../io/keys/credentials.ts'
 import { runningStack } from '../io/stack.ts'
 
 /** The admin routes of a running stack. */

@@ -1,6 +1,6 @@
-import type { Settings } from '../io/config-settings.ts'
-import { readCredentials } from '../io/credentials.ts'
+import type { Settings } from '../io/config/settings.ts'
 import { Fault } from '../io/fault.ts'
+import { readCredentials } from '../io/keys/credentials.ts'
 import { runningStack } from '../io/stack.ts'
 import { reasonOf } from './admin.ts'
 import { misused } from './command.ts'

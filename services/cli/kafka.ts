@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { readSettings } from '../io/config-settings.ts'
+import { readSettings } from '../io/config/settings.ts'
 import { openLogger } from '../io/logger.ts'
 import type { Command } from './command.ts'
 import { misused } from './command.ts'

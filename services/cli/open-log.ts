@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { topics } from '../../schemas/topics.ts'
-import type { Settings } from '../io/config-settings.ts'
+import type { Settings } from '../io/config/settings.ts'
 import { Fault } from '../io/fault.ts'
 import type { FileLogOptions } from '../io/log/file/file.ts'
 import type { KafkaLogOptions } from '../io/log/kafka/kafka.ts'

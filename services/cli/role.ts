@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { readSettings } from '../io/config-settings.ts'
+import { readSettings } from '../io/config/settings.ts'
 import { Fault } from '../io/fault.ts'
 import { openLogger } from '../io/logger.ts'
 import { titleOf } from '../supervisor/plan.ts'

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { readSettings } from '../io/config-settings.ts'
+import { readSettings } from '../io/config/settings.ts'
 import { Fault } from '../io/fault.ts'
 import { type Admin, findAdmin } from './admin.ts'
 import { type Command, misused } from './command.ts'

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { readSettings } from '../io/config-settings.ts'
+import { readSettings } from '../io/config/settings.ts'
 import { Fault } from '../io/fault.ts'
 import { rowsOf } from './clickhouse.ts'
 import { type Command, misused } from './command.ts'

@@ -1,5 +1,5 @@
+import { nearest } from '../io/config/nearest.ts'
 import { Fault } from '../io/fault.ts'
-import { nearest } from '../io/nearest.ts'
 import type { Shell } from './command.ts'
 import { misused } from './command.ts'
 import { commands } from './commands.ts'

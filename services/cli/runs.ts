@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { parseDuration, spanMs } from '../../schemas/duration.ts'
-import { readSettings } from '../io/config-settings.ts'
+import { readSettings } from '../io/config/settings.ts'
 import { rowsOf } from './clickhouse.ts'
 import { type Command, misused } from './command.ts'
 import { age, dollars, short } from './show.ts'

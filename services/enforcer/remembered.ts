@@ -1,7 +1,7 @@
 import type { Shelf as Beyond, Kept } from '../core/rules/kept.ts'
 import type { ScopeId } from '../core/rules/rule.ts'
+import type { Rules } from '../core/rules/rules.ts'
 import { bringUp, type Turns } from '../core/rules/turns.ts'
-import type { Rules } from '../core/rules.ts'
 import type { Shelf } from './shelf.ts'
 
 /**

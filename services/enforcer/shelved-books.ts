@@ -1,4 +1,4 @@
-import { type Books, type BooksShelf, lifeKey, type NodeBook, openBooks } from '../core/books.ts'
+import { type Books, type BooksShelf, lifeKey, type NodeBook, openBooks } from '../core/money/books.ts'
 import {
   booksFromHead,
   type KeptBooks,
@@ -7,8 +7,8 @@ import {
   keepHead,
   keepNode,
   takeNode,
-} from '../core/books-kept.ts'
-import { scopeOfNode } from '../core/caps.ts'
+} from '../core/money/books-kept.ts'
+import { scopeOfNode } from '../core/money/caps.ts'
 import type { Looked, Shelf } from './shelf.ts'
 
 /**

@@ -2,8 +2,8 @@ import type { Alert } from '../../schemas/alert.ts'
 import type { MoneyDecision } from '../../schemas/control.ts'
 import { decodeDecision, decodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
-import type { Books } from '../core/books.ts'
-import { scopeOfNode } from '../core/caps.ts'
+import type { Books } from '../core/money/books.ts'
+import { scopeOfNode } from '../core/money/caps.ts'
 import {
   decide,
   type Owner,
@@ -13,9 +13,9 @@ import {
   readLedger,
   someAreSilent,
   takeOver,
-} from '../core/ledger.ts'
-import type { Position } from '../core/position.ts'
-import type { NodeTerms } from '../core/serving.ts'
+} from '../core/money/ledger.ts'
+import type { Position } from '../core/money/position.ts'
+import type { NodeTerms } from '../core/money/serving.ts'
 import { Fault } from '../io/fault.ts'
 import type { Batch, EventLog } from '../io/log/port.ts'
 import type { Alerts } from './alerts.ts'

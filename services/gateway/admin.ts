@@ -2,12 +2,12 @@ import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { Fault, textOf } from '../io/fault.ts'
-import { createKey, listKeys, revokeKey } from '../io/keys.ts'
+import { createKey, listKeys, revokeKey } from '../io/keys/keys.ts'
+import { revokeSigner } from '../io/keys/signers.ts'
 import type { EventLog } from '../io/log/port.ts'
-import type { LivePolicy } from '../io/policy-follow.ts'
-import { revokeSigner } from '../io/signers.ts'
-import { budgetRoutes } from './admin-budgets.ts'
-import { policyRoutes } from './admin-policy.ts'
+import type { LivePolicy } from '../io/policy/follow.ts'
+import { budgetRoutes } from './money/admin.ts'
+import { policyRoutes } from './policy/admin.ts'
 
 /** What the admin token opens. Each act is a fact on the log; a gateway is only the door. */
 export type AdminOptions = {

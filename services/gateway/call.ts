@@ -1,12 +1,12 @@
 import { type Opening, openingOf } from '../../schemas/events.ts'
 import type { LlmCall } from '../../schemas/llm.ts'
 import type { Work } from '../../schemas/work.ts'
-import type { Told } from '../core/lineage.ts'
+import type { Told } from '../core/conversation/lineage.ts'
 import type { Door } from './door.ts'
-import type { Identity } from './identity.ts'
+import type { Identity } from './identity/identity.ts'
+import { chainOf } from './identity/under-token.ts'
 import type { Ask } from './protocols/protocol.ts'
-import type { Found, Told as Lineage } from './runs.ts'
-import { chainOf } from './under-token.ts'
+import type { Found, Told as Lineage } from './runs/runs.ts'
 
 /** One model call after it was read and filed; nothing of it changes any more. */
 export type Call = {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Standing } from '../core/stops.ts'
-import type { Client, ClientListener } from './exchange.ts'
+import type { Standing } from '../core/runs/stops.ts'
+import type { Client, ClientListener } from './upstream/exchange.ts'
 
 /** The client at the other end of one request: what it sends, what it can be told, and whether it is still there. */
 export type Caller = Client & {

@@ -1,17 +1,17 @@
 import { continued, openingOf } from '../../schemas/events.ts'
 import type { LlmCall } from '../../schemas/llm.ts'
-import type { Mark } from '../core/thread.ts'
+import type { Mark } from '../core/conversation/thread.ts'
 import type { Call, CallBase } from './call.ts'
 import type { Caller } from './caller.ts'
-import { askedWait, type Forwarded } from './forward.ts'
-import { towardsClient } from './headers.ts'
-import { ownHeaders, targetHeaders } from './outgoing.ts'
 import type { Pipeline } from './parts.ts'
 import type { Refusal } from './protocols/protocol.ts'
 import { refusals } from './refusals.ts'
 import { refusalAnswer } from './refuse.ts'
+import { calledFacts } from './runs/tools.ts'
 import { endingOf, settle } from './settle.ts'
-import { calledFacts } from './tools.ts'
+import { askedWait, type Forwarded } from './upstream/forward.ts'
+import { towardsClient } from './upstream/headers.ts'
+import { ownHeaders, targetHeaders } from './upstream/outgoing.ts'
 
 /**
  * The end of every admitted call: settled, priced, recorded, and only then told to the client, so that an answer which a

@@ -1,8 +1,8 @@
-import { queryWithoutKey } from './headers.ts'
-import type { Policies, Provider } from './policies.ts'
+import type { Policies, Provider } from './policy/policies.ts'
 import type { Matched, Protocol, Refusal } from './protocols/protocol.ts'
 import { matchPinned, matchRoute, openai, protocols } from './protocols/protocols.ts'
 import { refusals } from './refusals.ts'
+import { queryWithoutKey } from './upstream/headers.ts'
 
 /** Which door a request knocks at: the protocol spoken there, the route, and the provider if the path pins one. */
 export type Door = {

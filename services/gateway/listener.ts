@@ -1,14 +1,14 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import type { Config } from '../io/config.ts'
-import type { TokenSigner } from '../io/token-signer.ts'
+import type { Config } from '../io/config/config.ts'
+import type { TokenSigner } from '../io/keys/token-signer.ts'
 import { type AdminOptions, adminRoutes } from './admin.ts'
-import { oauthRoute } from './oauth-route.ts'
+import { oauthRoute } from './identity/route.ts'
+import { serveReports } from './memory/reported.ts'
 import type { Pipeline } from './parts.ts'
 import { serve } from './pipeline.ts'
 import { openai } from './protocols/protocols.ts'
-import { serveReports } from './reported.ts'
-import { runRoutes } from './run-routes.ts'
+import { runRoutes } from './runs/routes.ts'
 
 /** What a gateway listens with: a door to the pipeline for whatever path, and the few routes of its own. */
 export function openListener(options: {

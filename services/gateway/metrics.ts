@@ -1,9 +1,9 @@
 import prometheus from 'prom-client'
 import type { LlmCall } from '../../schemas/llm.ts'
-import { registerMoney } from './money-metrics.ts'
+import { registerMoney } from './money/metrics.ts'
+import type { TillFigures } from './money/till.ts'
 import type { Settled } from './settle.ts'
 import { counter, histogram } from './tally.ts'
-import type { TillFigures } from './till.ts'
 
 /** What a gateway tells Prometheus. Labels are bounded: names from the configuration, codes of ours, never a client's text. */
 export type Metrics = {

@@ -1,7 +1,7 @@
-import type { Breach } from '../core/run-limits.ts'
-import type { Standing } from '../core/stops.ts'
+import type { Breach } from '../core/runs/limits.ts'
+import type { Standing } from '../core/runs/stops.ts'
 import type { Refusal } from './protocols/protocol.ts'
-import { stoppedRefusal } from './stopped-refusal.ts'
+import { stoppedRefusal } from './stops/refusal.ts'
 
 /** Every refusal and fault that a client can be told, with its code and status, in one place. */
 export const refusals = {

@@ -2,11 +2,11 @@ import { defined } from '../core/defined.ts'
 import type { Call } from './call.ts'
 import type { Caller } from './caller.ts'
 import type { Door } from './door.ts'
-import type { Identity } from './identity.ts'
-import { ownHeaders } from './outgoing.ts'
+import type { Identity } from './identity/identity.ts'
+import { chainOf } from './identity/under-token.ts'
 import type { Pipeline } from './parts.ts'
 import type { Protocol, Refusal } from './protocols/protocol.ts'
-import { chainOf } from './under-token.ts'
+import { ownHeaders } from './upstream/outgoing.ts'
 
 export type Refused = {
   readonly requestId: string

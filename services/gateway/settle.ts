@@ -1,6 +1,6 @@
 import type { Attempt, Ending, Outcome, Usage } from '../../schemas/llm.ts'
-import type { Try } from './exchange.ts'
 import type { Ask, Reading } from './protocols/protocol.ts'
+import type { Try } from './upstream/exchange.ts'
 
 /** What a call came to: how it ended, what was used, and who says so. Price and times are added by the pipeline. */
 export type Settled = {

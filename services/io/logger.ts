@@ -1,6 +1,6 @@
 import pino from 'pino'
 import type { Secret } from '../../schemas/secret.ts'
-import type { LogLevel } from './config-settings.ts'
+import type { LogLevel } from './config/settings.ts'
 import { readable } from './logger-readable.ts'
 
 export type Logger = pino.Logger

@@ -1,5 +1,5 @@
-import type { Settings } from '../io/config-settings.ts'
-import type { Credentials } from '../io/credentials.ts'
+import type { Settings } from '../io/config/settings.ts'
+import type { Credentials } from '../io/keys/credentials.ts'
 
 export type Up = {
   readonly version: string

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import type { Settings } from '../io/config-settings.ts'
+import type { Settings } from '../io/config/settings.ts'
 import type { ProcessSpec } from './seat.ts'
 
 /** The parts of the program that can be started by name. */

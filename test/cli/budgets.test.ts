@@ -4,9 +4,9 @@ import { parse } from 'yaml'
 import { policy } from '../../schemas/policy.ts'
 import { bar } from '../../services/cli/bar.ts'
 import { lineOf } from '../../services/cli/tail-line.ts'
-import { balancesOf } from '../../services/core/balances.ts'
-import { foldControl, foldLedger } from '../../services/core/booking.ts'
-import { openBooks } from '../../services/core/books.ts'
+import { balancesOf } from '../../services/core/money/balances.ts'
+import { foldControl, foldLedger } from '../../services/core/money/booking.ts'
+import { openBooks } from '../../services/core/money/books.ts'
 
 const noon = Date.UTC(2026, 10, 21, 12)
 const a = { gateway: 'gateway-a', epoch: 1 }

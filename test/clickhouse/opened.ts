@@ -1,7 +1,7 @@
 import { Secret } from '../../schemas/secret.ts'
 import { type ClickHouseClient, openClickHouse } from '../../services/io/clickhouse/client.ts'
 import { migrate, type Retention } from '../../services/io/clickhouse/migrate.ts'
-import type { ClickHouseSettings } from '../../services/io/config-settings.ts'
+import type { ClickHouseSettings } from '../../services/io/config/settings.ts'
 import { startTestWarehouse, type TestWarehouse, type TestWarehouseOptions } from '../support/warehouse.ts'
 
 export type Opened = AsyncDisposable & {

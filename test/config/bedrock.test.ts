@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { type Config, parseConfig, type UpstreamProvider } from '../../services/io/config.ts'
+import { type Config, parseConfig, type UpstreamProvider } from '../../services/io/config/config.ts'
 import { Fault } from '../../services/io/fault.ts'
 
 const keys = { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: 'a-secret-of-aws' }

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { inspect, promisify } from 'node:util'
 import { parseAgentKey } from '../../schemas/agent-key.ts'
 import { Secret } from '../../schemas/secret.ts'
-import { openCredentials, readCredentials } from '../../services/io/credentials.ts'
+import { openCredentials, readCredentials } from '../../services/io/keys/credentials.ts'
 
 function directory(t: { after(fn: () => void): void }): string {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-credentials-'))
@@ -42,7 +42,7 @@ test('an admin token from the environment wins and is not written down', t => {
 
 test('processes that start together on a new directory agree', async t => {
   const dataDir = directory(t)
-  const module = path.join(import.meta.dirname, '../../services/io/credentials.ts')
+  const module = path.join(import.meta.dirname, '../../services/io/keys/credentials.ts')
   const script = `import { openCredentials } from ${JSON.stringify(module)}
     console.log(openCredentials({ dataDir: ${JSON.stringify(dataDir)}, adminToken: null }).credentials.adminToken.reveal())`
   const run = promisify(execFile)

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Secret } from '../../schemas/secret.ts'
+import { mintAgentKey } from '../../services/io/keys/mint.ts'
 import { openLogger } from '../../services/io/logger.ts'
 import { readable } from '../../services/io/logger-readable.ts'
-import { mintAgentKey } from '../../services/io/mint.ts'
 
 function logged(secrets: readonly Secret[] = []) {
   const lines: string[] = []

@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import { loadConfig, parseConfig } from '../../services/io/config.ts'
+import { loadConfig, parseConfig } from '../../services/io/config/config.ts'
 import { Fault } from '../../services/io/fault.ts'
 
 const example = path.join(import.meta.dirname, '../../sluice.example.yaml')

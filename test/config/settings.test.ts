@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { readSettings } from '../../services/io/config-settings.ts'
+import { readSettings } from '../../services/io/config/settings.ts'
 
 const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-settings-'))
 test.after(() => fs.rmSync(cwd, { recursive: true }))

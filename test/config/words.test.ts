@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseAgentKey } from '../../schemas/agent-key.ts'
 import { parseDuration, spanMs } from '../../schemas/duration.ts'
-import { mayUse } from '../../services/core/access.ts'
-import { matches } from '../../services/core/glob.ts'
-import { listedKeys } from '../../services/core/keys.ts'
-import { hashOfKey } from '../../services/io/keys.ts'
-import { mintAgentKey } from '../../services/io/mint.ts'
-import { nearest } from '../../services/io/nearest.ts'
+import { mayUse } from '../../services/core/access/access.ts'
+import { matches } from '../../services/core/access/glob.ts'
+import { listedKeys } from '../../services/core/access/keys.ts'
+import { nearest } from '../../services/io/config/nearest.ts'
+import { hashOfKey } from '../../services/io/keys/keys.ts'
+import { mintAgentKey } from '../../services/io/keys/mint.ts'
 
 const spans: readonly (readonly [string, number])[] = [
   ['30h', 108_000_000],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { actorsOf, brokenLink, type Delegation, delegationOf } from '../../services/core/delegation.ts'
+import { actorsOf, brokenLink, type Delegation, delegationOf } from '../../services/core/access/delegation.ts'
 
 const links: Delegation['links'] = [
   { agent: 'a', keyId: 'ka' },

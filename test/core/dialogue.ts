@@ -1,6 +1,12 @@
 import { hash } from 'node:crypto'
-import type { Knot, Knots } from '../../services/core/thread.ts'
-import { type History, historyOf, type ToolCall, type ToolResult, type Turn } from '../../services/core/turn.ts'
+import type { Knot, Knots } from '../../services/core/conversation/thread.ts'
+import {
+  type History,
+  historyOf,
+  type ToolCall,
+  type ToolResult,
+  type Turn,
+} from '../../services/core/conversation/turn.ts'
 import { messagesHistory, messagesTurn } from '../../services/gateway/protocols/anthropic-turns.ts'
 import { converseHistory, converseTurn } from '../../services/gateway/protocols/bedrock-turns.ts'
 import { chatHistory, chatTurn } from '../../services/gateway/protocols/openai-turns.ts'

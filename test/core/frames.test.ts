@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 as zlibCrc32 } from 'node:zlib'
 import fc from 'fast-check'
-import { crc32 } from '../../services/core/crc32.ts'
-import { frameOf, readFrames } from '../../services/core/frames.ts'
+import { crc32 } from '../../services/core/wire/crc32.ts'
+import { frameOf, readFrames } from '../../services/core/wire/frames.ts'
 import { recordedExchanges, recordings } from '../protocols/recorded.ts'
 
 type Told = readonly [name: string, data: string | null, end: number]

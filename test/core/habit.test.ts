@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { expected, learn, openHabit, type Use } from '../../services/core/habit.ts'
+import { expected, learn, openHabit, type Use } from '../../services/core/money/habit.ts'
 
 const uses = fc.record({
   bytes: fc.integer({ min: 1, max: 1_000_000 }),

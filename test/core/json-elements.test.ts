@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { readElements } from '../../services/core/json-elements.ts'
+import { readElements } from '../../services/core/wire/json-elements.ts'
 
 function read(pieces: readonly Buffer[], limit = 1 << 20) {
   const elements: unknown[] = []

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { eachMember, memberSpan, textOf, twiceIn, wanted, withMember } from '../../services/core/json-spans.ts'
+import { eachMember, memberSpan, textOf, twiceIn, wanted, withMember } from '../../services/core/wire/json-spans.ts'
 
 /** JSON as several languages' clients write it. */
 const python = (value: unknown): string => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { foldControl, foldLedger } from '../../services/core/booking.ts'
-import { headroom, openBooks } from '../../services/core/books.ts'
-import { mayStillSpend } from '../../services/core/lease.ts'
-import { balance, lastWords } from '../../services/core/purse.ts'
+import { foldControl, foldLedger } from '../../services/core/money/booking.ts'
+import { headroom, openBooks } from '../../services/core/money/books.ts'
+import { mayStillSpend } from '../../services/core/money/lease.ts'
+import { balance, lastWords } from '../../services/core/money/purse.ts'
 import {
   enter,
   fold,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { nanoFromComputedUsd, nanoFromUsd, nanoOf } from '../../services/core/money.ts'
-import { boundOf, configuredTariff, costOf, counts, type Tariff, tariffOf } from '../../services/core/tariff.ts'
+import { nanoFromComputedUsd, nanoFromUsd, nanoOf } from '../../services/core/money/money.ts'
+import { boundOf, configuredTariff, costOf, counts, type Tariff, tariffOf } from '../../services/core/money/tariff.ts'
 
 const tariff = (rates: Parameters<typeof tariffOf>[0]): Tariff => {
   const made = tariffOf(rates)

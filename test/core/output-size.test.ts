@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { outputSize, piecesOf, tokensOf } from '../../services/core/output-size.ts'
+import { outputSize, piecesOf, tokensOf } from '../../services/core/wire/output-size.ts'
 
 test('bytes are those of UTF-8, however the text was cut', () => {
   fc.assert(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { balance } from '../../services/core/purse.ts'
+import { balance } from '../../services/core/money/purse.ts'
 import { enter, openActor, openBoss, openStage, own, pay, settleDown, toll } from './simulation/stage.ts'
 
 /** Calls that cost more than was held for them: a provider's mistake, or what learned holds run into. */

@@ -8,7 +8,7 @@ import {
   noLimits,
   type RunLimits,
   widens,
-} from '../../services/core/run-limits.ts'
+} from '../../services/core/runs/limits.ts'
 
 const of = (limits: Partial<RunLimits>): RunLimits => ({ ...noLimits, ...limits })
 const usd = (limitUsd: number, window?: string) =>

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { matches } from '../../services/core/glob.ts'
-import { narrows, opensModel, opensTool, parseScope, wholeScope } from '../../services/core/scope.ts'
+import { matches } from '../../services/core/access/glob.ts'
+import { narrows, opensModel, opensTool, parseScope, wholeScope } from '../../services/core/access/scope.ts'
 
 const glob = fc.string({ unit: fc.constantFrom('a', 'b', '-', '*'), minLength: 1, maxLength: 6 })
 const name = fc.string({ unit: fc.constantFrom('a', 'b', '-'), maxLength: 8 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type EventReader, readEvents } from '../../services/core/sse.ts'
+import { type EventReader, readEvents } from '../../services/core/wire/sse.ts'
 
 type Event = readonly [name: string, data: string]
 const limit = 1 << 20

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { balance } from '../../services/core/purse.ts'
+import { balance } from '../../services/core/money/purse.ts'
 import {
   type Actor,
   enter,

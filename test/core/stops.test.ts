@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Event } from '../../schemas/events.ts'
 import { type Signal, signalKey } from '../../schemas/stop.ts'
-import { alertsOf, byRule, type Decided, decide, decideActs } from '../../services/core/acts.ts'
-import { foldStop, noStops, type Stops, stopOf } from '../../services/core/stops.ts'
+import { alertsOf, byRule, type Decided, decide, decideActs } from '../../services/core/runs/acts.ts'
+import { foldStop, noStops, type Stops, stopOf } from '../../services/core/runs/stops.ts'
 import { seedOfRun } from '../support/chance.ts'
 
 const scopes = ['run:a', 'run:b', 'agent:x', 'team:t']

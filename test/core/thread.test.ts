@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { findTie, type Knots, type Mark, markOf, type Tie, tieKnot } from '../../services/core/thread.ts'
-import { isUnlikely } from '../../services/core/unlikely.ts'
+import { findTie, type Knots, type Mark, markOf, type Tie, tieKnot } from '../../services/core/conversation/thread.ts'
+import { isUnlikely } from '../../services/core/conversation/unlikely.ts'
 import {
   answerIn,
   digest,

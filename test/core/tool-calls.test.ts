@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ToolCalls } from '../../services/core/tool-calls.ts'
+import { ToolCalls } from '../../services/core/conversation/tool-calls.ts'
 import { callOf, digest, resultOf } from './dialogue.ts'
 
 const strong = (n: number): string => `call_${digest(`a ${n}`)}${digest(`b ${n}`)}`

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { budget } from '../../schemas/budget.ts'
-import { nodesOf } from '../../services/core/budget.ts'
-import { windowAt } from '../../services/core/window.ts'
+import { nodesOf } from '../../services/core/money/budget.ts'
+import { windowAt } from '../../services/core/money/window.ts'
 
 const hour = 3_600_000
 const day = 24 * hour

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { hashOfKey } from '../../services/io/keys.ts'
-import { mintAgentKey } from '../../services/io/mint.ts'
+import { hashOfKey } from '../../services/io/keys/keys.ts'
+import { mintAgentKey } from '../../services/io/keys/mint.ts'
 import { protocolOf, type Truth } from '../protocols/recorded.ts'
 import { type Answer, send } from '../support/gateway.ts'
 import { bodyOf, loadLines, loadRecorded, type Recorded, TRAFFIC } from '../support/replay.ts'

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Envelope } from '../../schemas/envelope.ts'
 import { type Continued, type Event, type Fact, openingOf } from '../../schemas/events.ts'
-import { fold, type Rules, runRules, snapshot } from '../../services/core/rules.ts'
-import { eventOf } from '../../services/gateway/breakers.ts'
+import { fold, type Rules, runRules, snapshot } from '../../services/core/rules/rules.ts'
+import { eventOf } from '../../services/gateway/stops/breakers.ts'
 import { policy, world } from '../core/rules/worlds.ts'
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)

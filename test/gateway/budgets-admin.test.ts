@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { type Envelope, formatEventId } from '../../schemas/envelope.ts'
 import { encodeDecision, encodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
-import { followBooks, readWithin } from '../../services/gateway/books-view.ts'
+import { followBooks, readWithin } from '../../services/gateway/money/books-view.ts'
 import { send, startTestGateway } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
 

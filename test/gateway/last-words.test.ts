@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import type { LedgerMessage } from '../../schemas/ledger.ts'
 import { encodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
-import { closeFormer, type FormerCall } from '../../services/gateway/last-words.ts'
+import { closeFormer, type FormerCall } from '../../services/gateway/money/last-words.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
 
 const gateway = 'gateway-a'

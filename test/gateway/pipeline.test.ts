@@ -361,4 +361,4 @@ test('calls that a crash left open are ended by the next life, once', async t =>
   await controller
 })
 
-const hashed = async (key: string) => `sha256:${(await import('../../services/io/keys.ts')).hashOfKey(key)}`
+const hashed = async (key: string) => `sha256:${(await import('../../services/io/keys/keys.ts')).hashOfKey(key)}`

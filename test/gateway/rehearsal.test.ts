@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { rehearseKill } from '../../services/gateway/rehearsal.ts'
+import { rehearseKill } from '../../services/gateway/stops/rehearsal.ts'
 import { startTestGateway } from '../support/gateway.ts'
 
 test('a gateway has gone through a kill before its doors open, and nobody hears of it', async t => {

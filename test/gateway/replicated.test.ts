@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openReplicated } from '../../services/gateway/replicated.ts'
+import { openReplicated } from '../../services/gateway/money/replicated.ts'
 
 const shipped = { events: async () => true, ledger: async () => true }
 const till = { saidTo: () => 7, mayStillSpend: () => true }

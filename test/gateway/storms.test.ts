@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { hashOfKey } from '../../services/io/keys.ts'
+import { hashOfKey } from '../../services/io/keys/keys.ts'
 import { send, startTestGateway } from '../support/gateway.ts'
 
 type Answer = Awaited<ReturnType<typeof send>>

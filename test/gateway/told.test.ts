@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openReports } from '../../services/gateway/told.ts'
+import { openReports } from '../../services/gateway/memory/reports.ts'
 
 test('what an agent has told is taken once, and again where it could not be taken', () => {
   const reports = openReports()

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { TestContext } from 'node:test'
-import { hashOfKey } from '../../services/io/keys.ts'
-import { mintAgentKey } from '../../services/io/mint.ts'
+import { hashOfKey } from '../../services/io/keys/keys.ts'
+import { mintAgentKey } from '../../services/io/keys/mint.ts'
 import { type GatewayTestOptions, send, startTestGateway, type TestGateway } from '../support/gateway.ts'
 
 export const accessToken = 'urn:ietf:params:oauth:token-type:access_token'

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { test } from 'node:test'
-import type { Signer } from '../../services/io/signers.ts'
-import { signerIdOf } from '../../services/io/signers.ts'
-import { openTokenReader } from '../../services/io/token-reader.ts'
+import type { Signer } from '../../services/io/keys/signers.ts'
+import { signerIdOf } from '../../services/io/keys/signers.ts'
+import { openTokenReader } from '../../services/io/keys/token-reader.ts'
 
 const now = () => Math.floor(Date.now() / 1000)
 const claims = () => ({

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { ProtocolName } from '../../schemas/work.ts'
-import { frameOf } from '../../services/core/frames.ts'
+import { frameOf } from '../../services/core/wire/frames.ts'
 import { matchPinned, matchRoute, protocols } from '../../services/gateway/protocols/protocols.ts'
 import { answerOf, golden } from './golden.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readFrames } from '../../services/core/frames.ts'
+import { readFrames } from '../../services/core/wire/frames.ts'
 import type { Refusal } from '../../services/gateway/protocols/protocol.ts'
 import {
   anthropic,

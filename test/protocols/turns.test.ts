@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ProtocolName } from '../../schemas/work.ts'
-import type { Turn } from '../../services/core/turn.ts'
+import type { Turn } from '../../services/core/conversation/turn.ts'
 import { type Hit, matchPinned } from '../../services/gateway/protocols/protocols.ts'
 import { answerOf, golden } from './golden.ts'
 

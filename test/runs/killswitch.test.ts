@@ -3,9 +3,9 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { type Decided, decide } from '../../services/core/acts.ts'
-import { foldStop, noStops } from '../../services/core/stops.ts'
-import { type Observed, openKillswitch } from '../../services/gateway/killswitch.ts'
+import { type Decided, decide } from '../../services/core/runs/acts.ts'
+import { foldStop, noStops } from '../../services/core/runs/stops.ts'
+import { type Observed, openKillswitch } from '../../services/gateway/stops/killswitch.ts'
 import { until } from '../support/until.ts'
 
 /** Control as an enforcer writes it, and a gateway's switch that hears it. */

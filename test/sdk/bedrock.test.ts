@@ -12,7 +12,7 @@ import {
   type Message,
 } from '@aws-sdk/client-bedrock-runtime'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
-import { frameOf } from '../../services/core/frames.ts'
+import { frameOf } from '../../services/core/wire/frames.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { oddSlices } from '../support/replay.ts'
 import { type Arrived, type ScriptedUpstream, startUpstream } from '../support/upstream.ts'

@@ -1,9 +1,9 @@
 import path from 'node:path'
 import { startEnforcer } from '../../enforcer/enforcer.ts'
 import { openSnapshots } from '../../enforcer/snapshots.ts'
-import { loadConfig } from '../../io/config.ts'
+import { loadConfig } from '../../io/config/config.ts'
 import { nextLife } from '../../io/epoch.ts'
-import { followPolicy } from '../../io/policy-follow.ts'
+import { followPolicy } from '../../io/policy/follow.ts'
 import { ensureTopics, openSharedLog } from '../open-log.ts'
 import type { StartRole } from './role.ts'
 

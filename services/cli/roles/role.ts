@@ -1,4 +1,4 @@
-import type { Settings } from '../../io/config-settings.ts'
+import type { Settings } from '../../io/config/settings.ts'
 import type { Logger } from '../../io/logger.ts'
 import type { Running } from '../../supervisor/process.ts'
 

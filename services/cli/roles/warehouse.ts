@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { openCredentials } from '../../io/credentials.ts'
+import { openCredentials } from '../../io/keys/credentials.ts'
 import { startWarehouse } from '../../warehouse/warehouse.ts'
 import type { StartRole } from './role.ts'
 

@@ -1,4 +1,4 @@
-import { canonical } from '../canonical.ts'
+import { canonical } from '../wire/canonical.ts'
 
 /** Names of arguments that are left out, and a glance that tells whether a text has anything that canonical JSON keeps. */
 export type Volatile = { readonly names: ReadonlySet<string>; readonly glance: RegExp }

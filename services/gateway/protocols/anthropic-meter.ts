@@ -1,5 +1,5 @@
 import type { Usage } from '../../../schemas/llm.ts'
-import type { Output } from '../../core/output-size.ts'
+import type { Output } from '../../core/wire/output-size.ts'
 import { addToBlock, beginBlock } from './anthropic-said.ts'
 import { type AnswerReader, describe, errorIn, type Findings, noExtras } from './findings.ts'
 import { count, get, isObject, list, parse, text } from './json.ts'

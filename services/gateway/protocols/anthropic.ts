@@ -1,4 +1,4 @@
-import { twiceIn, wanted, withMember } from '../../core/json-spans.ts'
+import { twiceIn, wanted, withMember } from '../../core/wire/json-spans.ts'
 import { countReader, messagesReader } from './anthropic-meter.ts'
 import { messageMayHaveIds, messagesHistory, messagesTurn } from './anthropic-turns.ts'
 import { asked, nothingAsked } from './asking.ts'

@@ -1,4 +1,4 @@
-import type { Output, OutputSize } from '../../core/output-size.ts'
+import type { Output, OutputSize } from '../../core/wire/output-size.ts'
 import { addToBlock, beginBlock } from './bedrock-said.ts'
 import { counted } from './bedrock-usage.ts'
 import { type AnswerReader, describe, type Findings, noExtras } from './findings.ts'

@@ -1,5 +1,5 @@
 import type { Usage } from '../../../schemas/llm.ts'
-import type { Output, OutputSize } from '../../core/output-size.ts'
+import type { Output, OutputSize } from '../../core/wire/output-size.ts'
 import { messagesReader } from './anthropic-meter.ts'
 import { converseReader, readConverse, takeException } from './bedrock-converse.ts'
 import { completedBy, counted } from './bedrock-usage.ts'

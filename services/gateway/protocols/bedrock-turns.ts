@@ -1,5 +1,5 @@
-import { canonical } from '../../core/canonical.ts'
-import type { ToolResult, Turn } from '../../core/turn.ts'
+import type { ToolResult, Turn } from '../../core/conversation/turn.ts'
+import { canonical } from '../../core/wire/canonical.ts'
 import { messageMayHaveIds, messagesTurn } from './anthropic-turns.ts'
 import { get, isObject, list, text } from './json.ts'
 import { messageMayHaveIds as chatMayHaveIds, chatTurn } from './openai-turns.ts'

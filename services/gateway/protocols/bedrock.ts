@@ -1,5 +1,5 @@
-import { frameOf } from '../../core/frames.ts'
-import { memberSpan, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
+import { frameOf } from '../../core/wire/frames.ts'
+import { memberSpan, twiceIn, wanted, withMember } from '../../core/wire/json-spans.ts'
 import { type Asked, asked, nothingAsked } from './asking.ts'
 import { converseReader, countReader } from './bedrock-converse.ts'
 import { byHeaders } from './bedrock-headers.ts'

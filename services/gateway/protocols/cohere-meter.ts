@@ -1,5 +1,5 @@
 import type { Usage } from '../../../schemas/llm.ts'
-import type { Output, OutputSize } from '../../core/output-size.ts'
+import type { Output, OutputSize } from '../../core/wire/output-size.ts'
 import { addToMessage } from './cohere-said.ts'
 import { type AnswerReader, errorIn, type Findings, noExtras } from './findings.ts'
 import { count, get, isObject, list, parse, text } from './json.ts'

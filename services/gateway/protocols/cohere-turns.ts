@@ -1,5 +1,5 @@
-import { canonical } from '../../core/canonical.ts'
-import type { Turn } from '../../core/turn.ts'
+import type { Turn } from '../../core/conversation/turn.ts'
+import { canonical } from '../../core/wire/canonical.ts'
 import { get, isObject, list, text } from './json.ts'
 import { callOf, contentOf, turnOf, withoutInstructions, wordsOf } from './turns.ts'
 

@@ -1,4 +1,4 @@
-import { twiceIn, wanted, withMember } from '../../core/json-spans.ts'
+import { twiceIn, wanted, withMember } from '../../core/wire/json-spans.ts'
 import { asked, nothingAsked } from './asking.ts'
 import { chatReader, plainReader } from './cohere-meter.ts'
 import { chatHistory, chatTurn } from './cohere-turns.ts'

@@ -1,4 +1,4 @@
-import { eachMember, textOf } from '../../core/json-spans.ts'
+import { eachMember, textOf } from '../../core/wire/json-spans.ts'
 
 /** Up to here a document is parsed whole: some tens of milliseconds of the event loop at the very most. */
 const maxParsedBytes = 4 * 1024 * 1024

@@ -1,5 +1,5 @@
 import type { Usage } from '../../../schemas/llm.ts'
-import type { Output, OutputSize } from '../../core/output-size.ts'
+import type { Output, OutputSize } from '../../core/wire/output-size.ts'
 import { get, isObject, text } from './json.ts'
 
 /** What has been found in one answer so far; a reader fills it in while the answer passes. */

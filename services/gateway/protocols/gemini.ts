@@ -1,4 +1,4 @@
-import { memberSpan, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
+import { memberSpan, twiceIn, wanted, withMember } from '../../core/wire/json-spans.ts'
 import { asked, maxModelLength, nothingAsked, positive } from './asking.ts'
 import { contentReader, plainReader, streamReader } from './gemini-meter.ts'
 import { contentMayHaveIds, contentsHistory, contentTurn } from './gemini-turns.ts'

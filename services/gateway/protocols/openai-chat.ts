@@ -1,4 +1,4 @@
-import type { Output, OutputSize } from '../../core/output-size.ts'
+import type { Output, OutputSize } from '../../core/wire/output-size.ts'
 import { type AnswerReader, describe, errorIn, type Findings } from './findings.ts'
 import { get, isObject, list, parse, text } from './json.ts'
 import { addChatDelta } from './openai-said.ts'

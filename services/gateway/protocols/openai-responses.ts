@@ -1,4 +1,4 @@
-import type { Output } from '../../core/output-size.ts'
+import type { Output } from '../../core/wire/output-size.ts'
 import { type AnswerReader, describe, type Findings } from './findings.ts'
 import { get, isObject, list, parse, text } from './json.ts'
 import { takeUsage } from './openai-usage.ts'

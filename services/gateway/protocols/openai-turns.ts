@@ -1,4 +1,4 @@
-import type { Turn } from '../../core/turn.ts'
+import type { Turn } from '../../core/conversation/turn.ts'
 import { get, list, text } from './json.ts'
 import { callOf, contentOf, signature, turnOf, withoutInstructions, wordsOf } from './turns.ts'
 

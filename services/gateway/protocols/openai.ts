@@ -1,4 +1,4 @@
-import { memberSpan, spliced, twiceIn, wanted, withMember } from '../../core/json-spans.ts'
+import { memberSpan, spliced, twiceIn, wanted, withMember } from '../../core/wire/json-spans.ts'
 import { type Asked, asked, nothingAsked, positive } from './asking.ts'
 import type { AnswerReader } from './findings.ts'
 import { count, get, isObject, text } from './json.ts'

@@ -1,6 +1,6 @@
 import type { Usage } from '../../../schemas/llm.ts'
 import type { ProtocolName } from '../../../schemas/work.ts'
-import type { Turn } from '../../core/turn.ts'
+import type { Turn } from '../../core/conversation/turn.ts'
 import type { Doors } from './routes.ts'
 
 /**

@@ -1,5 +1,12 @@
-import { canonical, canonicalText } from '../../core/canonical.ts'
-import { folded, type History, historyOf, type ToolCall, type ToolResult, type Turn } from '../../core/turn.ts'
+import {
+  folded,
+  type History,
+  historyOf,
+  type ToolCall,
+  type ToolResult,
+  type Turn,
+} from '../../core/conversation/turn.ts'
+import { canonical, canonicalText } from '../../core/wire/canonical.ts'
 import { get, isObject, list, text } from './json.ts'
 import type { Conversation } from './protocol.ts'
 

@@ -1,4 +1,4 @@
-import { frameOf } from '../../core/frames.ts'
+import { frameOf } from '../../core/wire/frames.ts'
 import { type Json, parsed, plainText, record, records, text, wholeNumber } from './json.ts'
 import { inputOf } from './messages.ts'
 import { digest } from './seed.ts'

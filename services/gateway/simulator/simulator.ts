@@ -1,5 +1,5 @@
 import { Fault } from '../../io/fault.ts'
-import type { Answer, Exchange, Upstream, UpstreamRequest } from '../upstream.ts'
+import type { Answer, Exchange, Upstream, UpstreamRequest } from '../upstream/upstream.ts'
 import { answerOf } from './answer.ts'
 import type { Script } from './script.ts'
 

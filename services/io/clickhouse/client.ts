@@ -1,5 +1,5 @@
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
-import type { ClickHouseSettings } from '../config-settings.ts'
+import type { ClickHouseSettings } from '../config/settings.ts'
 
 export type { ClickHouseClient }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import type { ClickHouseClient } from '@clickhouse/client'
-import type { ClickHouseSettings } from '../config-settings.ts'
+import type { ClickHouseSettings } from '../config/settings.ts'
 import { Fault } from '../fault.ts'
 import { openClickHouse } from './client.ts'
 

@@ -1,6 +1,6 @@
 import { parseEventId } from '../../../schemas/envelope.ts'
 import type { Event } from '../../../schemas/events.ts'
-import type { Books, NodeBook } from '../../core/books.ts'
+import type { Books, NodeBook } from '../../core/money/books.ts'
 import { type Check, differ, leave } from './check.ts'
 
 /**

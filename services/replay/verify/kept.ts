@@ -1,9 +1,9 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
-import { foldControl, foldLedger } from '../../core/booking.ts'
-import { type NodeBook, openBooks } from '../../core/books.ts'
-import type { KeptBooks } from '../../core/books-kept.ts'
-import type { Place } from '../../core/position.ts'
+import { foldControl, foldLedger } from '../../core/money/booking.ts'
+import { type NodeBook, openBooks } from '../../core/money/books.ts'
+import type { KeptBooks } from '../../core/money/books-kept.ts'
+import type { Place } from '../../core/money/position.ts'
 import { type Check, differ } from './check.ts'
 
 /**

@@ -12,7 +12,7 @@ import {
   restore,
   runRules,
   snapshot,
-} from '../../../services/core/rules.ts'
+} from '../../../services/core/rules/rules.ts'
 import {
   answered,
   asked,

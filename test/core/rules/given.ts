@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type Breakers, breakers } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
 import { type RuleSignal, ruleSignal } from '../../../schemas/signal.ts'
-import { fold, openRules, type Rules } from '../../../services/core/rules.ts'
+import { fold, openRules, type Rules } from '../../../services/core/rules/rules.ts'
 
 /** Histories as short as they are told: each call below gives the events of one thing that a run did. */
 

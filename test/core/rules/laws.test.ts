@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { breakers } from '../../../schemas/breakers.ts'
 import { ruleSignal } from '../../../schemas/signal.ts'
-import { fold, openRules, type Rules, restore, type Snapshot, snapshot } from '../../../services/core/rules.ts'
+import { fold, openRules, type Rules, restore, type Snapshot, snapshot } from '../../../services/core/rules/rules.ts'
 import { type Placed, policy, ruleNames, world } from './worlds.ts'
 
 /** `SEED` plays the same histories again; a failure prints its own. */

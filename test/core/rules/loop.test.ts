@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { breakers } from '../../../schemas/breakers.ts'
-import { openRules } from '../../../services/core/rules.ts'
+import { openRules } from '../../../services/core/rules/rules.ts'
 import { answered, asked, called, changed, history, llm, play, returned, rulesOf, times, told, tool } from './given.ts'
 
 const on = { loop: {} }

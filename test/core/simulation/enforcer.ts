@@ -1,5 +1,12 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
-import { decide, type Owner, openOwner, readControl, readLedger, takeOver } from '../../../services/core/ledger.ts'
+import {
+  decide,
+  type Owner,
+  openOwner,
+  readControl,
+  readLedger,
+  takeOver,
+} from '../../../services/core/money/ledger.ts'
 import { count, decideOn, endOf, limitAt, spanOf, times, type World, wallOf } from './world.ts'
 
 /** One enforcer process: it owns the partition, owned it, or wants to. */

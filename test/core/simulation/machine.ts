@@ -1,6 +1,14 @@
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
-import { type Admission, admit, hear, mayStillSpend, outgoing, settle, wake } from '../../../services/core/lease.ts'
-import { isSaid, lastWords, openPurse, type Purse, type Toll } from '../../../services/core/purse.ts'
+import {
+  type Admission,
+  admit,
+  hear,
+  mayStillSpend,
+  outgoing,
+  settle,
+  wake,
+} from '../../../services/core/money/lease.ts'
+import { isSaid, lastWords, openPurse, type Purse, type Toll } from '../../../services/core/money/purse.ts'
 import {
   type Call,
   check,

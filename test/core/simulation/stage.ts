@@ -1,8 +1,15 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage, Life } from '../../../schemas/ledger.ts'
-import { admit, hear, outgoing, settle, wake } from '../../../services/core/lease.ts'
-import { decide, type Owner, openOwner, readControl, readLedger, takeOver } from '../../../services/core/ledger.ts'
-import { openPurse, type Purse, type Toll, usualSettings } from '../../../services/core/purse.ts'
+import { admit, hear, outgoing, settle, wake } from '../../../services/core/money/lease.ts'
+import {
+  decide,
+  type Owner,
+  openOwner,
+  readControl,
+  readLedger,
+  takeOver,
+} from '../../../services/core/money/ledger.ts'
+import { openPurse, type Purse, type Toll, usualSettings } from '../../../services/core/money/purse.ts'
 
 /** The core with two logs and a clock that a test moves by hand. Amounts are nano-dollars. */
 export type Stage = {

@@ -1,9 +1,9 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
-import { foldControl, foldLedger } from '../../../services/core/booking.ts'
-import { type Books, openBooks } from '../../../services/core/books.ts'
-import type { Position } from '../../../services/core/position.ts'
-import type { Toll } from '../../../services/core/purse.ts'
+import { foldControl, foldLedger } from '../../../services/core/money/booking.ts'
+import { type Books, openBooks } from '../../../services/core/money/books.ts'
+import type { Position } from '../../../services/core/money/position.ts'
+import type { Toll } from '../../../services/core/money/purse.ts'
 
 /** What surrounds gateways and owners: time, the two logs, the policy, and a provider that keeps its own books. */
 export type World = {

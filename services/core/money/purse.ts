@@ -1,0 +1,248 @@
+import type { LeaseReport, LeaseRequested, LedgerMessage, Life, RunCap } from '../../../schemas/ledger.ts'
+import type { BudgetNode } from './budget.ts'
+import { birthrightOf } from './budget.ts'
+import type { Fence } from './fence.ts'
+
+/**
+ * What one gateway epoch has of each cap. Money in a pocket was taken from the cap before it came here, so whoever spends
+ * it asks nobody. One thread, no locks; times are milliseconds of the gateway's monotonic clock.
+ */
+export type Purse = {
+  readonly life: Life
+  readonly settings: PurseSettings
+  readonly fence: Fence
+  readonly terms: Map<number, Term>
+  readonly pockets: Map<string, Pocket>
+  /** Calls under way, by their id. */
+  readonly calls: Map<string, readonly Toll[]>
+  /** Calls that wait for money, in the order of their coming. */
+  readonly waiting: Map<string, { readonly tolls: readonly Toll[]; readonly since: number }>
+  /** Nodes at which a call waits: whoever comes later stands behind it. */
+  readonly short: Set<string>
+  /** Pockets of which the owner has to be told, and those that may want more. */
+  readonly dirty: Set<Pocket>
+  /** It read its own end. It settles what is under way and admits nothing. */
+  ended: boolean
+}
+
+export type PurseSettings = {
+  readonly termMs: number
+  /** Several in a term, so that one that is lost does not end it. */
+  readonly beatMs: number
+  /** How long a call waits for others to settle. */
+  readonly waitMs: number
+  /** A flood that waits is refused rather than kept. */
+  readonly waitingMost: number
+  /** What is told ahead of calls, as a share of a burst; 0: each call's hold waits for a report of its own. */
+  readonly aheadShare: number
+}
+export const usualSettings: PurseSettings = {
+  termMs: 60_000,
+  beatMs: 10_000,
+  waitMs: 2_000,
+  waitingMost: 10_000,
+  aheadShare: 1 / 6,
+}
+
+export type Term = {
+  beat: number
+  sentAt: number
+  /** Beats that nobody has acknowledged: when each was sent. */
+  readonly sent: Map<number, number>
+  /** Null until the first was acknowledged. */
+  endsAt: number | null
+  /** When the owner was last heard, of anything. */
+  heardAt: number
+}
+
+export type Pocket = {
+  readonly node: string
+  readonly partition: number
+  mintedBy: Life | null
+  /** Of a run: what whoever asks has to say of it. */
+  cap: RunCap | null
+  readonly birthright: number
+  readonly closesAt: number | null
+  granted: number
+  spent: number
+  beyond: number
+  returned: number
+  held: number
+  /** What the last report said may be spent and held: up to there a call needs no report of its own. */
+  declared: number
+  report: number
+  isReported: boolean
+  hasReturned: boolean
+  ask: { readonly ask: number; readonly needs: number; readonly wants: number; readonly at: number } | null
+  asks: number
+  answered: number
+  /** What the owner said when it refused; null where it has not. */
+  standing: { readonly limit: number; readonly spent: number } | null
+  tightUntil: number
+  /** Holds of the last seconds, fading: a burst. */
+  recent: number
+  recentAt: number
+  lastHold: number
+  /** What was spent in the last term, fading, since when that is counted, and up to which total. */
+  pace: { readonly spent: number; readonly at: number; readonly since: number; readonly upTo: number } | null
+  /** When a stock was asked for. */
+  stockedAt: number
+}
+
+/** What a call needs at one node of its path. `boundNanoUsd`: what it can cost at most, where less than that is held. */
+export type Toll = BudgetNode & { readonly holdNanoUsd: number; readonly boundNanoUsd?: number }
+
+export const openPurse = (life: Life, settings: PurseSettings = usualSettings): Purse => ({
+  life,
+  settings,
+  fence: new Map(),
+  terms: new Map(),
+  pockets: new Map(),
+  calls: new Map(),
+  waiting: new Map(),
+  short: new Set(),
+  dirty: new Set(),
+  ended: false,
+})
+
+/** What the next call at this node may use. */
+export const balance = (pocket: Pocket): number =>
+  pocket.granted - pocket.returned - (pocket.spent - pocket.beyond) - pocket.held
+
+/** Whether the owner has called money back at one of these nodes: then each settlement is waited for elsewhere. */
+export const isTight = (purse: Purse, tolls: readonly Toll[], now: number): boolean =>
+  tolls.some(({ node }) => now < (purse.pockets.get(node)?.tightUntil ?? now))
+
+export function pocketOf(purse: Purse, toll: Toll): Pocket {
+  const known = purse.pockets.get(toll.node)
+  if (known !== undefined) {
+    // One that was granted unasked did not say whose the run is.
+    known.mintedBy ??= toll.mintedBy ?? null
+    if (toll.version !== undefined && toll.version > (known.cap?.version ?? -1)) {
+      known.cap = capIn(toll)
+      // What the owner said of the former cap says nothing of this one.
+      known.standing = null
+    }
+    return known
+  }
+  const { node, partition, closesAt, mintedBy } = toll
+  const isMine = mintedBy?.gateway === purse.life.gateway && mintedBy.epoch === purse.life.epoch
+  const birthright = isMine && toll.isNew === true ? birthrightOf(toll.limitNanoUsd) : 0
+  const totals = {
+    granted: birthright,
+    spent: 0,
+    beyond: 0,
+    returned: 0,
+    held: 0,
+    declared: 0,
+    report: 0,
+    asks: 0,
+    answered: 0,
+  }
+  const flags = { isReported: true, hasReturned: false, ask: null, standing: null }
+  const never = Number.NEGATIVE_INFINITY
+  const times = { tightUntil: never, recent: 0, recentAt: 0, lastHold: 0, pace: null, stockedAt: never }
+  const pocket = {
+    node,
+    partition,
+    closesAt,
+    mintedBy: mintedBy ?? null,
+    cap: capIn(toll),
+    birthright,
+    ...totals,
+    ...flags,
+    ...times,
+  }
+  purse.pockets.set(node, pocket)
+  return pocket
+}
+
+function capIn({ version, limitNanoUsd, opensAt, closesAt, alertAt }: Toll): RunCap | null {
+  if (version === undefined) return null
+  const alerts = alertAt === undefined || alertAt.length === 0 ? {} : { alert_at: alertAt }
+  return { version, limit_nano_usd: limitNanoUsd, opens_at: opensAt, closes_at: closesAt, ...alerts }
+}
+
+export function termOf(purse: Purse, partition: number): Term {
+  const known = purse.terms.get(partition)
+  if (known !== undefined) return known
+  const never = Number.NEGATIVE_INFINITY
+  const term: Term = { beat: 0, sentAt: never, sent: new Map(), endsAt: null, heardAt: never }
+  purse.terms.set(partition, term)
+  return term
+}
+
+/** What of the pocket is gone or may go: its owner has to know of it before a provider does. */
+const used = ({ spent, beyond, held }: Pocket): number => spent - beyond + held
+
+/** Whether the log has been told of as much as these calls hold. */
+export const isSaid = (purse: Purse, tolls: readonly Toll[]): boolean =>
+  tolls.every(({ node }) => {
+    const pocket = purse.pockets.get(node)
+    return pocket !== undefined && used(pocket) <= pocket.declared
+  })
+
+/**
+ * The pocket as a report. `ahead`: what the next calls will hold is told with it, within what is lent, so that not each of
+ * them waits for a report of its own; should this epoch die, so much more is presumed until its next life tells the truth.
+ */
+export function reportOf(purse: Purse, pocket: Pocket, ahead: number, final = false): LeaseReport {
+  const held = Math.max(pocket.held, Math.min(pocket.held + ahead, balance(pocket) + pocket.held))
+  pocket.declared = pocket.spent - pocket.beyond + held
+  pocket.report += 1
+  pocket.isReported = true
+  const type = pocket.hasReturned ? 'lease.returned' : 'lease.settled'
+  pocket.hasReturned = false
+  return {
+    type,
+    ...purse.life,
+    ...birthOf(pocket),
+    node: pocket.node,
+    report: pocket.report,
+    spent_nano_usd: pocket.spent,
+    beyond_nano_usd: pocket.beyond,
+    returned_nano_usd: pocket.returned,
+    held_nano_usd: held,
+    ...(final ? { final } : {}),
+  }
+}
+
+/** Of a run: its cap, and that whoever named it may have spent at it. */
+export const birthOf = (pocket: Pocket): Pick<LeaseRequested, 'cap' | 'minted_by' | 'birthright_nano_usd'> => ({
+  ...(pocket.cap === null ? {} : { cap: pocket.cap }),
+  ...(pocket.mintedBy === null ? {} : { minted_by: pocket.mintedBy }),
+  ...(pocket.birthright === 0 ? {} : { birthright_nano_usd: pocket.birthright }),
+})
+
+/**
+ * The last words of an epoch whose process died, from what it wrote itself: what was under way counts at its bound, or at
+ * `truths` (the whole spend of a node, where the record of its calls tells), the rest goes back. All of them are final, so
+ * their order does not matter.
+ */
+export function lastWords(
+  written: Iterable<LedgerMessage>,
+  truths: ReadonlyMap<string, number> = new Map(),
+): readonly LeaseReport[] {
+  const last = new Map<string, LeaseReport>()
+  for (const message of written) {
+    if (message.type === 'lease.requested') {
+      const { gateway, epoch, node } = message
+      const none = { spent_nano_usd: 0, beyond_nano_usd: 0, returned_nano_usd: 0, held_nano_usd: 0 }
+      if (!last.has(node)) last.set(node, { type: 'lease.settled', gateway, epoch, node, report: 0, ...none })
+    } else if (message.type === 'lease.settled' || message.type === 'lease.returned')
+      if (message.report >= (last.get(message.node)?.report ?? 0)) last.set(message.node, message)
+  }
+  return [...last.values()].map(report => {
+    const atBound = report.spent_nano_usd + report.held_nano_usd
+    const spent = Math.max(report.spent_nano_usd, truths.get(report.node) ?? atBound)
+    const beyond = report.beyond_nano_usd + Math.max(0, spent - atBound)
+    const end = {
+      spent_nano_usd: spent,
+      beyond_nano_usd: beyond,
+      held_nano_usd: 0,
+      report: report.report + 1,
+      final: true,
+    }
+    return { ...report, type: 'lease.returned', ...end }
+  })
+}
