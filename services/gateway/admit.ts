@@ -24,14 +24,24 @@ export type Wanted = {
   readonly door: Door
   readonly ask: Ask
   readonly body: Buffer
+  /** The body, parsed; null where it was not read. */
+  readonly document: unknown
   readonly who: Identity
   readonly team: string | undefined
   readonly found: Found
 }
 
-/** Stops and limits of its run, then the policy, then money: what is held last never has to be given back for the others. */
-export async function admit(pipeline: Pipeline, policies: Policies, caller: Caller, wanted: Wanted): Promise<Decided> {
-  const { requestId, door, ask, body, who, team, found } = wanted
+/**
+ * Stops and limits of its run, then the policy, then money: what is held last never has to be given back for the others.
+ * Only a call that waits for money is waited for.
+ */
+export function admit(
+  pipeline: Pipeline,
+  policies: Policies,
+  caller: Caller,
+  wanted: Wanted,
+): Decided | Promise<Decided> {
+  const { requestId, door, ask, body, document, who, team, found } = wanted
   const plan = planOf(pipeline, policies, door, ask, who)
   const place = { run: found.run, agent: who.agent, chain: who.token?.links, team, model: ask.model }
   const denied = runRefusal(pipeline, policies, place) ?? policyRefusal(policies, plan, ask, who, door.protocol)
@@ -40,15 +50,17 @@ export async function admit(pipeline: Pipeline, policies: Policies, caller: Call
   watch(pipeline, policies, caller, place)
   const operation = ask.operation ?? door.matched.route.operation
   const path = pathOf(pipeline, policies, found, who)
-  const asked = afford(pipeline, plan, { requestId, operation, ask, body, path })
+  const asked = afford(pipeline, plan, { requestId, operation, ask, body, document, path })
   if (asked === null) return { refusal: null, plan, paid: null }
-  const paid = 'then' in asked ? await asked : asked
-  if ('code' in paid) return { refusal: paid }
-  // While it waited for money, others of its run may have made the last steps, or it was stopped.
-  const overtaken = runRefusal(pipeline, policies, place)
-  if (overtaken === null) return { refusal: null, plan, paid }
-  pipeline.money.till.settle(requestId, 0, null)
-  return { refusal: overtaken }
+  if (!('then' in asked)) return 'code' in asked ? { refusal: asked } : { refusal: null, plan, paid: asked }
+  return asked.then((paid): Decided => {
+    if ('code' in paid) return { refusal: paid }
+    // While it waited, others of its run may have made the last steps, or it was stopped.
+    const overtaken = runRefusal(pipeline, policies, place)
+    if (overtaken === null) return { refusal: null, plan, paid }
+    pipeline.money.till.settle(requestId, 0, null)
+    return { refusal: overtaken }
+  })
 }
 
 /** What of it stands on the log before the provider is called. */

@@ -76,7 +76,8 @@ async function serveRead(
   const bodiless = route.method === 'GET' || route.bodiless === true || route.shape === 'passthrough'
   const json = bodiless ? null : readJson(body)
   if (json !== null && 'unreadable' in json) return no(refusals.invalid(json.unreadable), protocol, { who, door })
-  const ask = protocol.ask(matched, json === null ? null : json.value, body, door.query)
+  const document = json === null ? null : json.value
+  const ask = protocol.ask(matched, document, body, door.query)
   if (ask.invalid !== null) return no(refusals.invalid(ask.invalid), protocol, { who, door })
   if (matched.route.operation === 'list_models' && door.pinned === null)
     return caller.answer(
@@ -92,7 +93,7 @@ async function serveRead(
     claim: headers.claim,
     parentRunId: headers.parentRunId,
     previousResponseId: ask.previousResponseId,
-    history: conversation === null || json === null ? null : historyIn(conversation, json.value),
+    history: conversation === null || json === null ? null : historyIn(conversation, document),
   }
   if (pipeline.peers.any) await knownElsewhere(pipeline, lineage, door, who)
   const found = place(pipeline, who, lineage)
@@ -101,7 +102,8 @@ async function serveRead(
   for (const fact of resultsIn(pipeline, lineage, found, ask)) pipeline.recorder.tell(fact, found.run.rootId)
   const team = policies.teamOf(who.agent)
   const { requestId } = context
-  const decided = await admit(pipeline, policies, caller, { requestId, door, ask, body, who, team, found })
+  const asked = admit(pipeline, policies, caller, { requestId, door, ask, body, document, who, team, found })
+  const decided = 'then' in asked ? await asked : asked
   const call = fileCall(door, ask, body, who, headers, lineage, found, {
     ...context,
     // A refused request is no step: steps are what the run did.

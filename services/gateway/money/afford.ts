@@ -20,6 +20,8 @@ export type Wish = {
   readonly operation: string
   readonly ask: Ask
   readonly body: Buffer
+  /** The body, parsed; null where it was not read. */
+  readonly document: unknown
   readonly path: CallPath
 }
 
@@ -33,8 +35,8 @@ export function afford(
   const at = Date.now()
   const nodes = pipeline.money.tolls.of(wish.path, at)
   if (nodes.length === 0) return null
-  const { requestId, operation, ask, body } = wish
-  const call = { operation, ask, inputTokens: inputBound(body), nodes, at }
+  const { requestId, operation, ask, body, document } = wish
+  const call = { operation, ask, inputTokens: inputBound(body, document), nodes, at }
   const most = holdOf(pipeline.prices, plan, call)
   if (most.costNanoUsd === null && pipeline.policies().unpriced === 'refuse') return refusals.unpriced(ask.model ?? '')
   if (most.tolls.length === 0) return null

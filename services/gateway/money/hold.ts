@@ -5,6 +5,7 @@ import type { Plan } from '../policy/policies.ts'
 import type { Ask } from '../protocols/protocol.ts'
 import { generating } from '../settle.ts'
 import type { Bound, Prices } from './prices.ts'
+import { isWords } from './words.ts'
 
 /** What a call can use and cost at most, before it is made, and what is taken for it from each cap of its path. */
 export type Hold = Tokens & {
@@ -20,7 +21,7 @@ export type Hold = Tokens & {
 export type Held = {
   readonly operation: string
   readonly ask: Ask
-  /** `inputBound` of its body. */
+  /** Its `inputBound`. */
   readonly inputTokens: number
   readonly nodes: readonly BudgetNode[]
   /** Unix milliseconds. */
@@ -30,28 +31,13 @@ export type Held = {
 /**
  * A token is made of at least one byte of text, and the JSON around each message is longer than what a provider puts in its
  * place. What is named and not written out (tools that have instructions of their own, pictures behind an address, a
- * history that the provider keeps) can be more: where a body may hold such, 2,048 tokens are added.
+ * history that the provider keeps) can be more: where a body says anything but words, 2,048 tokens are added.
+ *
+ * @param document the body, parsed; null where it was not read
  */
-export function inputBound(body: Buffer): number {
-  const isPlain = body.length <= searched && !marks.some(mark => body.includes(mark))
-  return body.length + (isPlain ? 64 : 2_048)
+export function inputBound(body: Buffer, document: unknown): number {
+  return body.length + (isWords(document) ? 64 : 2_048)
 }
-/** In a longer body 2,048 tokens make no difference, and looking through it would. */
-const searched = 8_192
-/** A word too many in this list costs some tokens of a hold; one too few, a bound. In lower case, as in all protocols. */
-const marks = [
-  'tool',
-  'function',
-  'image',
-  'file',
-  'audio',
-  'video',
-  'document',
-  'cache',
-  'previous_',
-  'prompt',
-  'http',
-].map(word => Buffer.from(word))
 
 const limits = {
   /**

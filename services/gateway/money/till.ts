@@ -113,7 +113,7 @@ export function openTill(options: {
   let violations = 0
   let overruns = 0
 
-  let flushing: Promise<void> | null = null
+  let flushing: Promise<boolean> | null = null
   let later: NodeJS.Timeout | null = null
   let looking: NodeJS.Timeout | null = null
   /** What the log has not taken yet, by when it was said, and who waits for all up to then. */
@@ -148,12 +148,16 @@ export function openTill(options: {
     if (unwritten.size === 0) return Promise.resolve()
     return new Promise(resolve => listeners.push({ upTo: said, tell: resolve }))
   }
-  /** Calls that were read in the same turn speak together. */
-  const flush = (): Promise<void> => {
+  /** Calls that were read in the same turn speak together. False: the disk does not take it in time. */
+  const flush = (): Promise<boolean> => {
     flushing ??= new Promise(resolve =>
       setImmediate(() => {
         flushing = null
-        speak().then(resolve)
+        const late = setTimeout(resolve, limits.writtenMs, false)
+        speak().then(() => {
+          clearTimeout(late)
+          resolve(true)
+        })
       }),
     )
     return flushing
@@ -164,13 +168,9 @@ export function openTill(options: {
   }
 
   const written = async (call: string, tolls: readonly Toll[]): Promise<boolean> => {
-    const late = Symbol('late')
-    const patience = Promise.withResolvers<typeof late>()
-    const timer = setTimeout(() => patience.resolve(late), limits.writtenMs)
-    const first = await Promise.race([flush(), patience.promise])
-    clearTimeout(timer)
+    const isSafe = await flush()
     const holder = purseOf(call)
-    if (first !== late && holder !== null && mayStillSpend(holder, tolls, now())) return true
+    if (isSafe && holder !== null && mayStillSpend(holder, tolls, now())) return true
     if (holder !== null) settle(holder, call, 0)
     return false
   }
