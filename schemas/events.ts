@@ -73,7 +73,8 @@ export function encodeContinued(envelope: Envelope, fact: Continued, key: string
   return messageOf(envelope, fact.type, key, json)
 }
 
-function messageOf({ id, source, time }: Envelope, type: string, key: string | null, json: string): Message {
+/** @param json the body as it is to stand there */
+export function messageOf({ id, source, time }: Envelope, type: string, key: string | null, json: string): Message {
   return {
     key,
     // Written out: an object with computed names is ten times as dear to make.

@@ -1,23 +1,34 @@
 import { controlKey, type MoneyDecision, moneyDecision } from './control.ts'
 import { type Envelope, header } from './envelope.ts'
-import { encode, type Message } from './events.ts'
+import { type Message, messageOf } from './events.ts'
 import { type LedgerMessage, ledgerMessage } from './ledger.ts'
 
 /**
  * How what is said of money stands on the log. The message itself is `data`; beside it stands, under the names of
  * columns, what an analyst asks for: the node, and its amounts in nano-dollars.
  */
-export function encodeLedger(envelope: Envelope, message: LedgerMessage, key: string): Message {
-  const { type, ...data } = message
-  const event = { ...envelope, type, ...columnsOf(data), data }
-  return encode(event, key)
-}
+export const encodeLedger = (envelope: Envelope, message: LedgerMessage, key: string): Message =>
+  encodeMoney(envelope, message, key)
 
 /** Keyed so that compaction keeps the last word of each kind at each node. */
-export function encodeDecision(envelope: Envelope, decision: MoneyDecision): Message {
-  const { type, ...data } = decision
-  const event = { ...envelope, type, ...columnsOf(data), data }
-  return encode(event, controlKey(decision))
+export const encodeDecision = (envelope: Envelope, decision: MoneyDecision): Message =>
+  encodeMoney(envelope, decision, controlKey(decision))
+
+function encodeMoney(envelope: Envelope, { type, ...data }: LedgerMessage | MoneyDecision, key: string): Message {
+  const all: object = data
+  const said: Amounts = all // each of them is a number wherever it stands
+  return messageOf(
+    envelope,
+    type,
+    key,
+    JSON.stringify({
+      scope: said.node,
+      cost_nano_usd: said.spent_nano_usd,
+      bound_nano_usd: said.held_nano_usd ?? said.granted_nano_usd ?? said.asked_nano_usd,
+      limit_nano_usd: said.limit_nano_usd,
+      data,
+    }),
+  )
 }
 
 /** Null for what is none: another topic's record, or one that was damaged on its way. */
@@ -32,17 +43,6 @@ type Amounts = {
   readonly asked_nano_usd?: number | undefined
   readonly granted_nano_usd?: number | undefined
   readonly limit_nano_usd?: number | undefined
-}
-
-function columnsOf(message: object) {
-  const said: Amounts = message // each of them is a number wherever it stands
-  const bound = said.held_nano_usd ?? said.granted_nano_usd ?? said.asked_nano_usd
-  return {
-    ...(said.node === undefined ? {} : { scope: said.node }),
-    ...(said.spent_nano_usd === undefined ? {} : { cost_nano_usd: said.spent_nano_usd }),
-    ...(bound === undefined ? {} : { bound_nano_usd: bound }),
-    ...(said.limit_nano_usd === undefined ? {} : { limit_nano_usd: said.limit_nano_usd }),
-  }
 }
 
 type Schema<Said> = { readonly safeParse: (value: unknown) => { readonly success: boolean; readonly data?: Said } }

@@ -1,7 +1,7 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
 import { passes } from './fence.ts'
-import { balance, birthOf, type Pocket, type Purse, pocketOf, reportOf, type Toll, termOf } from './purse.ts'
+import { balance, birthOf, type Pocket, type Purse, pocketOf, reportOf, type Toll, termOf, used } from './purse.ts'
 
 /** Whether a call may spend. Only `exceeded` is final: the owner itself said so. */
 export type Admission =
@@ -132,14 +132,26 @@ export function hear(purse: Purse, record: MoneyDecision, now: number): void {
 
 export type Outgoing = { readonly partition: number; readonly message: LedgerMessage }
 
-/** What the owners have to be told, in this order: to be written before the upstream of any call admitted since is called. */
-export function outgoing(purse: Purse, partitions: readonly number[], now: number): readonly Outgoing[] {
+/**
+ * What the owners have to be told, in this order: to be written before the upstream of any call admitted since is called.
+ *
+ * @param isUrgent only what a call has to wait for; the rest, of which enough was told ahead, is left for the next time
+ */
+export function outgoing(
+  purse: Purse,
+  partitions: readonly number[],
+  now: number,
+  isUrgent = false,
+): readonly Outgoing[] {
   const out: Outgoing[] = []
   for (const partition of partitions) beat(purse, partition, now, out)
   const needed = firstWaiting(purse)
   for (const node of needed.keys()) purse.dirty.add(purse.pockets.get(node)!) // waiting calls have a pocket at each node
   for (const pocket of purse.dirty) {
     const { partition } = pocket
+    const mayWait = now >= pocket.tightUntil && !needed.has(pocket.node) && used(pocket) <= pocket.declared
+    if (isUrgent && mayWait && !purse.ended) continue
+    purse.dirty.delete(pocket)
     const first = needed.get(pocket.node) ?? 0
     if (now < pocket.tightUntil) giveBack(pocket, first)
     const isLast = purse.ended && pocket.held === 0
@@ -147,7 +159,6 @@ export function outgoing(purse: Purse, partitions: readonly number[], now: numbe
     if (!pocket.isReported || isLast) out.push({ partition, message: reportOf(purse, pocket, ahead, isLast) })
     if (!purse.ended) ask(purse, pocket, first, now, out)
   }
-  purse.dirty.clear()
   return out
 }
 

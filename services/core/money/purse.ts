@@ -173,7 +173,7 @@ export function termOf(purse: Purse, partition: number): Term {
 }
 
 /** What of the pocket is gone or may go: its owner has to know of it before a provider does. */
-const used = ({ spent, beyond, held }: Pocket): number => spent - beyond + held
+export const used = ({ spent, beyond, held }: Pocket): number => spent - beyond + held
 
 /** Whether the log has been told of as much as these calls hold. */
 export const isSaid = (purse: Purse, tolls: readonly Toll[]): boolean =>

@@ -139,12 +139,13 @@ export function openTill(options: {
     )
   }
 
-  /** Says what there is to say; resolves when all that was ever said is on disk. */
-  const speak = (): Promise<void> => {
+  /** Says what there is to say, or what cannot wait; resolves when all that was ever said is on disk. */
+  const speak = (isUrgent = false): Promise<void> => {
     if (later !== null) clearTimeout(later)
     later = null
     for (const each of [purse, ...former])
-      for (const message of outgoing(each, each.ended ? [] : partitions, now())) tell(message)
+      for (const message of outgoing(each, each.ended ? [] : partitions, now(), isUrgent)) tell(message)
+    if (purse.dirty.size > 0) later = setTimeout(() => void speak(), limits.soonMs)
     if (unwritten.size === 0) return Promise.resolve()
     return new Promise(resolve => listeners.push({ upTo: said, tell: resolve }))
   }
@@ -154,7 +155,7 @@ export function openTill(options: {
       setImmediate(() => {
         flushing = null
         const late = setTimeout(resolve, limits.writtenMs, false)
-        speak().then(() => {
+        speak(true).then(() => {
           clearTimeout(late)
           resolve(true)
         })

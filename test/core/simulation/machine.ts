@@ -131,7 +131,8 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
   }
   if (admission.verdict !== 'admit') return
   // What the log was told ahead needs no word of its own.
-  if (!isSaid(machine.purse!, asking.tolls) || world.draw.chance(0.3)) tell(world, machine)
+  if (!isSaid(machine.purse!, asking.tolls)) tell(world, machine, true)
+  else if (world.draw.chance(0.3)) tell(world, machine)
   const reports = new Map(asking.tolls.map(({ node }) => [node, machine.purse!.pockets.get(node)!.report]))
   const life = lifeName(machine)
   const call: Call = { id, life, ...asking, admittedAt: world.now, reports, state: 'admitted', cost: 0 }
@@ -146,11 +147,11 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
 }
 
 /** Puts what the owners have to be told on disk, in order. */
-export function tell(world: World, machine: Machine): void {
+export function tell(world: World, machine: Machine, isUrgent = false): void {
   const { purse } = machine
   if (purse === null) return
   const now = clock(world, machine)
-  for (const { message } of outgoing(purse, [0], now)) {
+  for (const { message } of outgoing(purse, [0], now, isUrgent)) {
     machine.disk.push(message)
     if ('report' in message) {
       const place = `${lifeName(machine)} ${message.node}`
