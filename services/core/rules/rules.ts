@@ -46,30 +46,34 @@ export type Rules = Memory & {
   policy: Breakers
   /** Stands in each signal. */
   version: string
-  /** Only rules whose scope is one run, and which may stop it. */
-  readonly onlyRuns: boolean
+  readonly share: Share
   bound: readonly Bound[]
   byType: ReadonlyMap<Event['type'], readonly Group[]>
   volatile: Volatile
   turns: Turns
 }
 
+/**
+ * Which of the rules are folded: `all`; those `of runs`, which need the events of a run's tree and no others; the `wide`
+ * ones, which need those of all runs; and of those of runs the ones that may be `stopping` them. What `of runs` and `wide`
+ * say is, together, what `all` say.
+ */
+export type Share = 'all' | 'of runs' | 'wide' | 'stopping'
+
 /** Rules that look at one kind of scope, so that it is looked up once; `null`: those that name their scopes themselves. */
 type Group = { readonly kind: ScopeKind | null; readonly bound: Bound[] }
 
 /** @param version of the policy, named by each signal */
-export const openRules = (policy: Breakers, version: string): Rules => opened(policy, version, false)
+export function openRules(policy: Breakers, version: string, share: Share = 'all'): Rules {
+  const memory: Memory = { scopes: new Map(), heard: new Map(), shelf: null }
+  return { policy, version, share, ...boundBy(policy, share), ...memory, turns: noTurns() }
+}
 
 /**
  * The rules that a gateway folds by itself, over the events that it emits: those whose scope is one run and which may stop
  * it, for the request that carries the evidence is then refused already. All others are for whoever reads every event.
  */
-export const runRules = (policy: Breakers, version: string): Rules => opened(policy, version, true)
-
-function opened(policy: Breakers, version: string, onlyRuns: boolean): Rules {
-  const memory: Memory = { scopes: new Map(), heard: new Map(), shelf: null }
-  return { policy, version, onlyRuns, ...boundBy(policy, onlyRuns), ...memory, turns: noTurns() }
-}
+export const runRules = (policy: Breakers, version: string): Rules => openRules(policy, version, 'stopping')
 
 /**
  * Takes the next event. The same event again, from whatever earlier place of its partition, changes nothing and says
@@ -113,7 +117,7 @@ export const hears = ({ byType }: Rules, type: Event['type']): boolean =>
 /** From now on the rules go by this policy. What is known is kept, but for rules that now look at other scopes. */
 export function replace(rules: Rules, policy: Breakers, version: string): void {
   const before = new Map(rules.bound.map(rule => [rule.name, rule]))
-  Object.assign(rules, { policy, version, ...boundBy(policy, rules.onlyRuns) })
+  Object.assign(rules, { policy, version, ...boundBy(policy, rules.share) })
   const gone = new Set(before.keys())
   const rearmed = new Set<RuleName>()
   for (const { name, scope, lines } of rules.bound) {
@@ -154,8 +158,16 @@ function keptFor(rules: Rules, scope: ScopeId, event: Event): Kept {
   return kept
 }
 
-function boundBy(policy: Breakers, onlyRuns: boolean): Pick<Rules, 'bound' | 'byType' | 'volatile'> {
-  const bound = rulesOf(policy).filter(rule => !onlyRuns || (rule.scope === 'run' && rule.mayStop))
+/** A storm of children looks at runs above the one that speaks, which are of the same tree. */
+const isOf: Readonly<Record<Share, (rule: Bound) => boolean>> = {
+  all: () => true,
+  'of runs': ({ scope }) => scope === 'run',
+  wide: ({ scope }) => scope !== 'run',
+  stopping: ({ scope, mayStop }) => scope === 'run' && mayStop,
+}
+
+function boundBy(policy: Breakers, share: Share): Pick<Rules, 'bound' | 'byType' | 'volatile'> {
+  const bound = rulesOf(policy).filter(isOf[share])
   const byType = new Map<Event['type'], Group[]>()
   for (const rule of bound)
     for (const type of rule.sees) {

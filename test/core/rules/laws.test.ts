@@ -2,8 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { breakers } from '../../../schemas/breakers.ts'
-import { ruleSignal } from '../../../schemas/signal.ts'
-import { fold, openRules, type Rules, restore, type Snapshot, snapshot } from '../../../services/core/rules/rules.ts'
+import { type RuleSignal, ruleSignal } from '../../../schemas/signal.ts'
+import {
+  fold,
+  openRules,
+  type Rules,
+  replace,
+  restore,
+  type Snapshot,
+  snapshot,
+} from '../../../services/core/rules/rules.ts'
 import { type Placed, policy, ruleNames, world } from './worlds.ts'
 
 /** `SEED` plays the same histories again; a failure prints its own. */
@@ -61,6 +69,23 @@ test(`read again from any earlier place, an event changes nothing and says nothi
         )
       assert.deepEqual(asJson(rules), state)
       assert.deepEqual([...before, ...tell(rules, history.slice(at))], once)
+    }),
+    runs,
+  )
+})
+
+test(`rules of runs by whoever has their partition, and wide ones by one, say what one says who folds all (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(world('w'), policy, policy, fc.nat(300), (history, knobs, others, change) => {
+      const all = openRules(knobs, 'v')
+      const wide = openRules(knobs, 'v', 'wide')
+      const owners = [0, 1].map(() => openRules(knobs, 'v', 'of runs'))
+      for (const [i, { event, partition }] of history.entries()) {
+        if (i === change) for (const each of [all, wide, ...owners]) replace(each, others, 'v2')
+        const shared = [wide, owners[partition % 2] ?? wide].flatMap(each => fold(each, event, partition))
+        const byId = (signals: readonly RuleSignal[]) => new Map(signals.map(signal => [signal.id, signal]))
+        assert.deepEqual(byId(shared), byId(fold(all, event, partition)))
+      }
     }),
     runs,
   )

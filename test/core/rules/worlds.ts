@@ -39,12 +39,12 @@ const said: fc.Arbitrary<readonly Said[]> = fc.oneof(
       .tuple(few('budget_exceeded', 'tool_not_allowed', 'run_paused'), run, few('chat', 'execute_tool'))
       .map(([reason, of, operation]) => [refused(reason, of, { operation })]),
   },
-  { weight: 2, arbitrary: fc.tuple(fc.nat(30), run).map(([n, of]) => [spawned(`child${n}`, of, [of])]) },
+  { weight: 2, arbitrary: fc.tuple(fc.nat(30), run).map(([n, of]) => [spawned(`${of}-child${n}`, of, [of])]) },
   {
     weight: 1,
     arbitrary: fc
       .tuple(fc.nat(30), fc.nat(5), run)
-      .map(([n, m, of]) => [spawned(`grand${n}`, `child${m}`, [of, `child${m}`])]),
+      .map(([n, m, of]) => [spawned(`${of}-grand${n}`, `${of}-child${m}`, [of, `${of}-child${m}`])]),
   },
   {
     weight: 1,
