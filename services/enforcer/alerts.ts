@@ -8,11 +8,12 @@ import type { EventLog } from '../io/log/port.ts'
 
 /**
  * What is told to people, once each: an alert's id is made from its cause, and what stands on the topic already is not
- * told again by whoever decides the same after a crash.
+ * told again by whoever decides the same: after a crash, or in place of another.
  */
 export type Alerts = {
   /** Resolves when it is safe; at once where it was told before. */
   readonly raise: (id: string, alert: Alert, time?: number) => Promise<void>
+  readonly ended: Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -27,9 +28,8 @@ export async function openAlerts(log: EventLog, source: string): Promise<Alerts>
       for (const record of records) told.set(record.headers[header.id] ?? '', true)
     },
   })
-  reading.ended.catch(() => {}) // told by `caughtUp`
+  reading.ended.catch(() => {}) // told by `caughtUp` and `ended`
   await reading.caughtUp
-  await reading.close()
   const writer = await log.writer(topics.alerts.name)
   return {
     raise(id, alert, time = Date.now()) {
@@ -43,6 +43,10 @@ export async function openAlerts(log: EventLog, source: string): Promise<Alerts>
         }),
       )
     },
-    close: () => writer.close(),
+    ended: reading.ended,
+    async close() {
+      await reading.close()
+      await writer.close()
+    },
   }
 }

@@ -13,6 +13,7 @@ import { openJudge } from './judge.ts'
 import { remember, rulesLimits, rulesName } from './remembered.ts'
 import type { Snapshots } from './snapshots.ts'
 import { openTreasury } from './treasury.ts'
+import { openWideRules, type WideRules, widePartition } from './wide-rules.ts'
 
 /**
  * The enforcer folds what gateways say, and decides: money in leases, stops in kills and pauses. All of it is a fold of
@@ -67,15 +68,24 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
   await known.caughtUp
 
   let { config } = options
-  const rules = openRules(config.breakers, config.policyVersion)
-  const judge = openJudge({ stops, rules, control, alerts, source })
+  // Where all partitions are one reader's, so are all rules.
+  const isAlone = options.owners === 'one'
+  const rules = openRules(config.breakers, config.policyVersion, isAlone ? 'all' : 'of runs')
+  const judging = { stops, control, alerts, source }
+  const judge = openJudge({ ...judging, rules, acts: true })
   const shelf = snapshots.shelf(rulesName, rulesLimits)
   const remembered = remember(rules, shelf)
   /** A batch on its way: what it has led to may not stand on control yet, and must not be kept as if it did. */
-  let judging: Promise<void> | null = null
+  let underWay: Promise<unknown> | null = null
   const read = new Map<number, number>()
+  let wide: WideRules | null = null
   const worker: Worker = {
     async assigned(at, mark) {
+      if (!isAlone && at.partition === widePartition) {
+        wide = await openWideRules({ ...judging, log, snapshots, policy: config })
+        wide.follow(config.breakers, config.policyVersion)
+        wide.ended.catch(broken.reject)
+      }
       const { earliest } = await log.bounds(at)
       const offset = remembered.offsets[at.partition] ?? mark?.offset ?? 0
       // The mark is behind the snapshot, or it is another machine's: what was not folded here has to be.
@@ -84,14 +94,17 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
       return from
     },
     async onBatch(batch) {
-      judging = judge.read(batch)
-      await judging
-      judging = null
+      underWay = judge.read(batch)
+      await underWay
+      underWay = null
       read.set(batch.partition, (batch.records.at(-1)?.offset ?? 0) + 1)
     },
     async revoked(at) {
+      const gone = at.partition === widePartition ? wide : null
+      if (gone !== null) wide = null
       // Taken away while the log was: then the mark stays behind, and what lies between is folded again to the same end.
-      await mark(at).catch(error => logger.debug({ err: error }, 'a partition went without its mark'))
+      const marked = mark(at).catch(error => logger.debug({ err: error }, 'a partition went without its mark'))
+      await Promise.all([marked, gone?.close()])
       read.delete(at.partition)
     },
   }
@@ -104,9 +117,10 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
 
   const keep = async (): Promise<void> => {
     await treasury.keep()
-    while (judging !== null) await judging
+    while (underWay !== null) await underWay
     const offsets = Object.fromEntries(read)
     await remembered.keep(offsets)
+    await wide?.keep()
     // One that has gone to another member meanwhile took its mark with it.
     for (const [partition, offset] of Object.entries(offsets))
       if (read.has(Number(partition))) await log.commit(rulesGroup, events(Number(partition)), { offset })
@@ -124,10 +138,11 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
   keepIn(keepEveryMs)
 
   return {
-    ended: Promise.race([consumer.ended, treasury.ended, broken.promise]),
+    ended: Promise.race([consumer.ended, treasury.ended, alerts.ended, broken.promise]),
     follow(next) {
       config = next
       replace(rules, next.breakers, next.policyVersion)
+      wide?.follow(next.breakers, next.policyVersion)
       treasury.lookAgain()
     },
     async close() {

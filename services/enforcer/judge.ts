@@ -15,17 +15,27 @@ import type { Control } from './control.ts'
  * is decided stands on control before the batch counts as read, so a crash in between decides the same again, under the
  * same ids.
  */
-export type Judge = { readonly read: (batch: Batch) => Promise<void> }
+export type Judge = {
+  /**
+   * What lies before the offset `from` was judged already and is only remembered.
+   * @returns whether anything was decided
+   */
+  readonly read: (batch: Batch, from?: number) => Promise<boolean>
+}
 
-export function openJudge(options: {
+export type JudgeOptions = {
   /** As control has it; what is decided here is folded into it at once. */
   readonly stops: Stops
   readonly rules: Rules
+  /** Whether it grants what is asked for: of each partition one judge does. */
+  readonly acts: boolean
   readonly control: Control
   readonly alerts: Alerts
   readonly source: string
-}): Judge {
-  const { stops, rules, control, alerts, source } = options
+}
+
+export function openJudge({ stops, rules, acts: grants, control, alerts, source }: JudgeOptions): Judge {
+  const isAct = (type: Event['type']): boolean => grants && acts.has(type)
 
   const judge = (event: Event, partition: number, { decisions, told }: Judged): void => {
     const take = (decided: Decided | null, also: Alerted | null): void => {
@@ -34,23 +44,26 @@ export function openJudge(options: {
       decisions.push(decided)
       told.push(...alertsOf(decided), ...(also === null ? [] : [also]))
     }
-    if (acts.has(event.type)) take(decideActs(stops, event), null)
+    if (isAct(event.type)) take(decideActs(stops, event), null)
     for (const signal of fold(rules, event, partition)) take(decide(stops, wishOf(signal)), alertOf(signal))
   }
 
   return {
-    async read({ partition, records }) {
+    async read({ partition, records }, from = 0) {
       const judged: Judged = { decisions: [], told: [] }
       for (const record of records) {
         const type = record.headers[header.type] as Event['type'] // of another nobody has heard: it is passed over
-        if (!hears(rules, type) && !acts.has(type)) continue
+        if (!hears(rules, type) && !isAct(type)) continue
         const event = eventIn(record)
-        if (event !== null) judge(event, partition, judged)
+        if (event === null) continue
+        if (record.offset < from) fold(rules, event, partition)
+        else judge(event, partition, judged)
       }
       const { decisions, told } = judged
-      if (decisions.length === 0) return
+      if (decisions.length === 0) return false
       await control.write(decisions.map(decided => messageOf(decided, source)))
       await Promise.all(told.map(({ id, time, alert }) => alerts.raise(id, alert, time)))
+      return true
     },
   }
 }
