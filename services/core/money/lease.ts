@@ -132,38 +132,41 @@ export function hear(purse: Purse, record: MoneyDecision, now: number): void {
 
 export type Outgoing = { readonly partition: number; readonly message: LedgerMessage }
 
-/**
- * What the owners have to be told, in this order: to be written before the upstream of any call admitted since is called.
- *
- * @param isUrgent only what a call has to wait for; the rest, of which enough was told ahead, is left for the next time
- */
-export function outgoing(
-  purse: Purse,
-  partitions: readonly number[],
-  now: number,
-  isUrgent = false,
-): readonly Outgoing[] {
+/** What the owners have to be told, in this order. */
+export function outgoing(purse: Purse, partitions: readonly number[], now: number): readonly Outgoing[] {
   const out: Outgoing[] = []
   for (const partition of partitions) beat(purse, partition, now, out)
   const needed = firstWaiting(purse)
   for (const node of needed.keys()) purse.dirty.add(purse.pockets.get(node)!) // waiting calls have a pocket at each node
   for (const pocket of purse.dirty) {
     const { partition } = pocket
-    const mayWait = now >= pocket.tightUntil && !needed.has(pocket.node) && used(pocket) <= pocket.declared
-    if (isUrgent && mayWait && !purse.ended) continue
-    purse.dirty.delete(pocket)
     const first = needed.get(pocket.node) ?? 0
     if (now < pocket.tightUntil) giveBack(pocket, first)
     const isLast = purse.ended && pocket.held === 0
-    const ahead = isLast || now < pocket.tightUntil ? 0 : aheadOf(purse, pocket, now)
-    if (!pocket.isReported || isLast) out.push({ partition, message: reportOf(purse, pocket, ahead, isLast) })
+    if (!pocket.isReported || isLast) {
+      const ahead = isLast ? 0 : aheadOf(purse, pocket, now)
+      out.push({ partition, message: reportOf(purse, pocket, ahead, isLast) })
+    }
     if (!purse.ended) ask(purse, pocket, first, now, out)
+  }
+  purse.dirty.clear()
+  return out
+}
+
+/** Of that, what has to be written before the provider of an admitted call is asked: its holds, where not told ahead. */
+export function pledges(purse: Purse, tolls: readonly Toll[], now: number): readonly Outgoing[] {
+  const out: Outgoing[] = []
+  for (const { node } of tolls) {
+    const pocket = purse.pockets.get(node)
+    if (pocket === undefined || used(pocket) <= pocket.declared) continue
+    out.push({ partition: pocket.partition, message: reportOf(purse, pocket, aheadOf(purse, pocket, now)) })
   }
   return out
 }
 
 /** What spares no call a report of its own is not told: it would only have to be taken back. */
 function aheadOf({ settings }: Purse, pocket: Pocket, now: number): number {
+  if (now < pocket.tightUntil) return 0
   const share = Math.floor(recentOf(pocket, now) * settings.aheadShare)
   return share < pocket.lastHold ? 0 : share
 }

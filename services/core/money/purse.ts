@@ -175,13 +175,6 @@ export function termOf(purse: Purse, partition: number): Term {
 /** What of the pocket is gone or may go: its owner has to know of it before a provider does. */
 export const used = ({ spent, beyond, held }: Pocket): number => spent - beyond + held
 
-/** Whether the log has been told of as much as these calls hold. */
-export const isSaid = (purse: Purse, tolls: readonly Toll[]): boolean =>
-  tolls.every(({ node }) => {
-    const pocket = purse.pockets.get(node)
-    return pocket !== undefined && used(pocket) <= pocket.declared
-  })
-
 /**
  * The pocket as a report. `ahead`: what the next calls will hold is told with it, within what is lent, so that not each of
  * them waits for a report of its own; should this epoch die, so much more is presumed until its next life tells the truth.

@@ -70,7 +70,7 @@ export async function openMoney(options: {
   const mark = async (): Promise<void> => {
     const { end } = await log.bounds(at)
     if (end - marked < restateEvery && performance.now() - markedAt < restateMs) return
-    await till.restate()
+    if (!(await till.restate())) return
     await log.commit(closingGroup, at, { offset: end })
     marked = end
     markedAt = performance.now()

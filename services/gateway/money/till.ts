@@ -7,21 +7,15 @@ import {
   mayStillSpend,
   type Outgoing,
   outgoing,
+  pledges,
   retire,
   settle,
   takeBack,
   wake,
 } from '../../core/money/lease.ts'
-import {
-  isSaid,
-  isTight,
-  openPurse,
-  type Pocket,
-  type Purse,
-  type PurseSettings,
-  type Toll,
-} from '../../core/money/purse.ts'
+import { isTight, openPurse, type Pocket, type Purse, type PurseSettings, type Toll } from '../../core/money/purse.ts'
 import type { Recorder } from '../recorder.ts'
+import { openUnwritten } from './unwritten.ts'
 
 /**
  * Where the money of calls is held and settled: the gateway's purse, with the log it speaks to. A hold is on this disk
@@ -41,8 +35,8 @@ export type Till = {
   mayStillSpend(call: string): boolean
   /** The next records of control, in their order. */
   hear(decisions: readonly MoneyDecision[]): void
-  /** Says again how each node stands; resolves when that is on disk. Nothing said before is needed any more. */
-  restate(): Promise<void>
+  /** Says again how each node stands; once that is on disk (true), nothing said before is needed any more. */
+  restate(): Promise<boolean>
   readonly figures: () => TillFigures
   close(): Promise<void>
 }
@@ -113,63 +107,46 @@ export function openTill(options: {
   let violations = 0
   let overruns = 0
 
-  let flushing: Promise<boolean> | null = null
+  let flushing: NodeJS.Immediate | null = null
   let later: NodeJS.Timeout | null = null
   let looking: NodeJS.Timeout | null = null
-  /** What the log has not taken yet, by when it was said, and who waits for all up to then. */
-  let said = 0
+  const unwritten = openUnwritten(now)
   let saidTo = 0
-  const unwritten = new Set<number>()
-  let listeners: { readonly upTo: number; readonly tell: () => void }[] = []
 
   const tell = ({ partition, message }: Outgoing): void => {
     const isReport = message.type === 'lease.settled' || message.type === 'lease.returned'
-    const mine = ++said
-    unwritten.add(mine)
+    const written = unwritten.say()
     recorder.tell(
       isReport ? { ...message, events_offset: settledBefore } : message,
       keyOf(partition, 'node' in message ? message.node : null),
       offset => {
         saidTo = Math.max(saidTo, offset + 1)
-        unwritten.delete(mine)
-        const [oldest = Number.POSITIVE_INFINITY] = unwritten
-        for (const listener of listeners) if (listener.upTo < oldest) listener.tell()
-        listeners = listeners.filter(listener => listener.upTo >= oldest)
+        written()
       },
     )
   }
 
-  /** Says what there is to say, or what cannot wait; resolves when all that was ever said is on disk. */
-  const speak = (isUrgent = false): Promise<void> => {
+  /** Says what there is to say. */
+  const speak = (): void => {
     if (later !== null) clearTimeout(later)
     later = null
     for (const each of [purse, ...former])
-      for (const message of outgoing(each, each.ended ? [] : partitions, now(), isUrgent)) tell(message)
-    if (purse.dirty.size > 0) later = setTimeout(() => void speak(), limits.soonMs)
-    if (unwritten.size === 0) return Promise.resolve()
-    return new Promise(resolve => listeners.push({ upTo: said, tell: resolve }))
+      for (const message of outgoing(each, each.ended ? [] : partitions, now())) tell(message)
   }
-  /** Calls that were read in the same turn speak together. False: the disk does not take it in time. */
-  const flush = (): Promise<boolean> => {
-    flushing ??= new Promise(resolve =>
-      setImmediate(() => {
-        flushing = null
-        const late = setTimeout(resolve, limits.writtenMs, false)
-        speak(true).then(() => {
-          clearTimeout(late)
-          resolve(true)
-        })
-      }),
-    )
-    return flushing
+  /** Calls that were read in the same turn speak together. */
+  const flush = (): void => {
+    flushing ??= setImmediate(() => {
+      flushing = null
+      speak()
+    })
   }
   const flushSoon = (tolls: readonly Toll[] = []): void => {
-    if (purse.waiting.size > 0 || isTight(purse, tolls, now())) void flush()
-    else later ??= setTimeout(() => void speak(), limits.soonMs)
+    if (purse.waiting.size > 0 || isTight(purse, tolls, now())) flush()
+    else later ??= setTimeout(speak, limits.soonMs)
   }
 
   const written = async (call: string, tolls: readonly Toll[]): Promise<boolean> => {
-    const isSafe = await flush()
+    const isSafe = await unwritten.all()
     const holder = purseOf(call)
     if (isSafe && holder !== null && mayStillSpend(holder, tolls, now())) return true
     if (holder !== null) settle(holder, call, 0)
@@ -177,13 +154,14 @@ export function openTill(options: {
   }
   const taken = (call: string, tolls: readonly Toll[]): Taken => {
     const { epoch } = purse.life
-    // The log was told of as much before: this call is in the next report.
-    if (unwritten.size > 0 || !isSaid(purse, tolls)) return { verdict: 'admit', epoch, written: written(call, tolls) }
+    // In this very turn: its admission goes to the events in the same one.
+    for (const pledge of pledges(purse, tolls, now())) tell(pledge)
     flushSoon()
-    return { verdict: 'admit', epoch, written: null }
+    // Where the log was told of as much before, this call is in the next report.
+    return { verdict: 'admit', epoch, written: unwritten.isEmpty() ? null : written(call, tolls) }
   }
   const wait = async (call: string, tolls: readonly Toll[]): Promise<Taken> => {
-    void flush()
+    flush()
     looking ??= setTimeout(look, limits.lookMs)
     const answer = await new Promise<Admission>(resolve => waiting.set(call, resolve))
     if (answer.verdict === 'wait') throw new Error('a wait was answered with a wait')
@@ -210,6 +188,7 @@ export function openTill(options: {
   }
 
   const answerWaiting = (): void => {
+    if (waiting.size === 0 && purse.waiting.size === 0) return
     for (const [call, answer] of wake(purse, now())) {
       waiting.get(call)?.(answer)
       waiting.delete(call)
@@ -219,7 +198,7 @@ export function openTill(options: {
   const look = (): void => {
     looking = null
     answerWaiting()
-    void flush()
+    flush()
   }
 
   const tick = setInterval(() => {
@@ -227,9 +206,10 @@ export function openTill(options: {
     for (const last of retire(purse, isOver)) tell(last)
     takeBack(purse, now())
     former = former.filter(each => each.calls.size > 0 || each.dirty.size > 0)
-    void speak()
+    speak()
+    unwritten.giveUp(now() - limits.writtenMs)
   }, limits.tickMs)
-  void speak() // the first beat: nothing is spent before it is acknowledged
+  speak() // the first beat: nothing is spent before it is acknowledged
 
   return {
     admit(call, tolls) {
@@ -281,7 +261,8 @@ export function openTill(options: {
           pocket.isReported = false
           each.dirty.add(pocket)
         }
-      return speak()
+      speak()
+      return unwritten.all()
     },
 
     figures() {
@@ -306,6 +287,7 @@ export function openTill(options: {
       clearInterval(tick)
       if (looking !== null) clearTimeout(looking)
       if (later !== null) clearTimeout(later)
+      if (flushing !== null) clearImmediate(flushing)
       for (const each of [purse, ...former]) for (const last of retire(each, () => true)) tell(last)
       await recorder.close()
     },

@@ -4,11 +4,13 @@ import {
   admit,
   hear,
   mayStillSpend,
+  type Outgoing,
   outgoing,
+  pledges,
   settle,
   wake,
 } from '../../../services/core/money/lease.ts'
-import { isSaid, lastWords, openPurse, type Purse, type Toll } from '../../../services/core/money/purse.ts'
+import { lastWords, openPurse, type Purse, type Toll } from '../../../services/core/money/purse.ts'
 import {
   type Call,
   check,
@@ -131,8 +133,8 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
   }
   if (admission.verdict !== 'admit') return
   // What the log was told ahead needs no word of its own.
-  if (!isSaid(machine.purse!, asking.tolls)) tell(world, machine, true)
-  else if (world.draw.chance(0.3)) tell(world, machine)
+  say(world, machine, pledges(machine.purse!, asking.tolls, clock(world, machine)))
+  if (world.draw.chance(0.3)) tell(world, machine)
   const reports = new Map(asking.tolls.map(({ node }) => [node, machine.purse!.pockets.get(node)!.report]))
   const life = lifeName(machine)
   const call: Call = { id, life, ...asking, admittedAt: world.now, reports, state: 'admitted', cost: 0 }
@@ -147,11 +149,13 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
 }
 
 /** Puts what the owners have to be told on disk, in order. */
-export function tell(world: World, machine: Machine, isUrgent = false): void {
-  const { purse } = machine
-  if (purse === null) return
-  const now = clock(world, machine)
-  for (const { message } of outgoing(purse, [0], now, isUrgent)) {
+export function tell(world: World, machine: Machine): void {
+  if (machine.purse !== null) say(world, machine, outgoing(machine.purse, [0], clock(world, machine)))
+}
+
+function say(world: World, machine: Machine, said: readonly Outgoing[]): void {
+  const purse = machine.purse!
+  for (const { message } of said) {
     machine.disk.push(message)
     if ('report' in message) {
       const place = `${lifeName(machine)} ${message.node}`
