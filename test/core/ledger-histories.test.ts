@@ -26,6 +26,7 @@ test('no history of gateways, enforcers and logs passes a cap or refuses what wo
     'void',
     'gateway.expired',
     'crashes',
+    'parked',
   ])
     assert.ok((seen[what] ?? 0) > 100, `${what}: ${seen[what]}`)
 })

@@ -181,6 +181,26 @@ export function takeBack(purse: Purse, now: number): void {
   }
 }
 
+/**
+ * Runs that idle give back what they were lent, and once that was told no more is kept of them than their totals: so what
+ * is kept, and said again from time to time, does not grow with the runs that ever were.
+ */
+export function park(purse: Purse, now: number): void {
+  for (const pocket of purse.pockets.values()) {
+    const { cap, mintedBy, held, answered } = pocket
+    const isRun = cap !== null || mintedBy !== null
+    if (!isRun || held > 0 || purse.short.has(pocket.node) || now - pocket.recentAt < purse.settings.idleMs) continue
+    if (balance(pocket) > 0) {
+      giveBack(pocket, 0)
+      purse.dirty.add(pocket)
+    } else if (pocket.isReported && !purse.dirty.has(pocket)) {
+      const { granted, spent, beyond, returned, report, asks } = pocket
+      purse.parked.set(pocket.node, [granted, spent, beyond, returned, report, asks, answered])
+      purse.pockets.delete(pocket.node)
+    }
+  }
+}
+
 /** The last word on pockets of windows that closed and of runs that ended. They must not be asked for again. */
 export function retire(purse: Purse, isOver: (pocket: Pocket) => boolean): readonly Outgoing[] {
   const over = [...purse.pockets.values()].filter(pocket => pocket.held === 0 && isOver(pocket))
@@ -317,7 +337,8 @@ function ask(purse: Purse, pocket: Pocket, first: number, now: number, out: Outg
  * What is spent here in a term, and in what passes until it is asked for again: with so much a gateway that hears nobody
  * goes on until its term is over, and is stopped by that and not by an empty pocket.
  */
-function stockOf({ settings: { termMs } }: Purse, pocket: Pocket, now: number): number {
+function stockOf({ settings: { termMs, idleMs } }: Purse, pocket: Pocket, now: number): number {
+  if (now - pocket.recentAt >= idleMs) return 0
   const before = pocket.pace ?? { spent: 0, at: now, since: now, upTo: 0 }
   const spent = before.spent * Math.exp((before.at - now) / termMs) + pocket.spent - before.upTo
   pocket.pace = { spent, at: now, since: before.since, upTo: pocket.spent }

@@ -13,6 +13,8 @@ export type Purse = {
   readonly fence: Fence
   readonly terms: Map<number, Term>
   readonly pockets: Map<string, Pocket>
+  /** Of runs that idle: nothing is lent to them, and they are as they were once they go on. */
+  readonly parked: Map<string, Parked>
   /** Calls under way, by their id. */
   readonly calls: Map<string, readonly Toll[]>
   /** Calls that wait for money, in the order of their coming. */
@@ -35,6 +37,8 @@ export type PurseSettings = {
   readonly waitingMost: number
   /** What is told ahead of calls, as a share of a burst; 0: each call's hold waits for a report of its own. */
   readonly aheadShare: number
+  /** After so long without a call a run gives back what it was lent. */
+  readonly idleMs: number
 }
 export const usualSettings: PurseSettings = {
   termMs: 60_000,
@@ -42,6 +46,7 @@ export const usualSettings: PurseSettings = {
   waitMs: 2_000,
   waitingMost: 10_000,
   aheadShare: 1 / 6,
+  idleMs: 120_000,
 }
 
 export type Term = {
@@ -89,6 +94,9 @@ export type Pocket = {
   stockedAt: number
 }
 
+/** The running totals of a pocket, which go on where they were: granted, spent, beyond, returned, report, asks, answered. */
+export type Parked = readonly [number, number, number, number, number, number, number]
+
 /** What a call needs at one node of its path. `boundNanoUsd`: what it can cost at most, where less than that is held. */
 export type Toll = BudgetNode & { readonly holdNanoUsd: number; readonly boundNanoUsd?: number }
 
@@ -98,6 +106,7 @@ export const openPurse = (life: Life, settings: PurseSettings = usualSettings): 
   fence: new Map(),
   terms: new Map(),
   pockets: new Map(),
+  parked: new Map(),
   calls: new Map(),
   waiting: new Map(),
   short: new Set(),
@@ -128,17 +137,10 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
   const { node, partition, closesAt, mintedBy } = toll
   const isMine = mintedBy?.gateway === purse.life.gateway && mintedBy.epoch === purse.life.epoch
   const birthright = isMine && toll.isNew === true ? birthrightOf(toll.limitNanoUsd) : 0
-  const totals = {
-    granted: birthright,
-    spent: 0,
-    beyond: 0,
-    returned: 0,
-    held: 0,
-    declared: 0,
-    report: 0,
-    asks: 0,
-    answered: 0,
-  }
+  const parked = purse.parked.get(node)
+  if (parked !== undefined) purse.parked.delete(node)
+  const [granted, spent, beyond, returned, report, asks, answered] = parked ?? [birthright, 0, 0, 0, 0, 0, 0]
+  const totals = { granted, spent, beyond, returned, held: 0, declared: spent - beyond, report, asks, answered }
   const flags = { isReported: true, hasReturned: false, ask: null, standing: null }
   const never = Number.NEGATIVE_INFINITY
   const times = { tightUntil: never, recent: 0, recentAt: 0, lastHold: 0, pace: null, stockedAt: never }

@@ -65,14 +65,15 @@ export async function openMoney(options: {
     nextLife: () => lifeOf(options.nextLife()),
   })
   /** So that a next life reads no more than some seconds' worth. */
-  let marked = (await log.bounds(at)).end
+  let restatedTo = (await log.bounds(at)).end
   let markedAt = performance.now()
   const mark = async (): Promise<void> => {
     const { end } = await log.bounds(at)
-    if (end - marked < restateEvery && performance.now() - markedAt < restateMs) return
+    const isDue = end - restatedTo >= Math.max(restateEvery, restateShare * till.nodes())
+    if (!isDue && performance.now() - markedAt < restateMs) return
     if (!(await till.restate())) return
     await log.commit(closingGroup, at, { offset: end })
-    marked = end
+    restatedTo = (await log.bounds(at)).end
     markedAt = performance.now()
   }
   const marking = setInterval(() => void mark().catch(error => options.logger.warn({ err: error }, unmarked)), markMs)
@@ -87,8 +88,10 @@ export async function openMoney(options: {
   }
 }
 
-/** Messages: more than all nodes of a busy gateway, and read within a second. */
+/** Messages that are read within a second … */
 const restateEvery = 50_000
+/** … or, where there are many nodes, so many times as many: what is said again is a fifth of all at most. */
+const restateShare = 4
 /** A spool keeps what is shipped for longer than this. */
 const restateMs = 600_000
 const markMs = 5_000

@@ -7,6 +7,7 @@ import {
   mayStillSpend,
   type Outgoing,
   outgoing,
+  park,
   pledges,
   retire,
   settle,
@@ -37,6 +38,8 @@ export type Till = {
   hear(decisions: readonly MoneyDecision[]): void
   /** Says again how each node stands; once that is on disk (true), nothing said before is needed any more. */
   restate(): Promise<boolean>
+  /** How many there are of them: runs that idle are not among them. */
+  readonly nodes: () => number
   readonly figures: () => TillFigures
   close(): Promise<void>
 }
@@ -205,6 +208,7 @@ export function openTill(options: {
     const isOver = ({ closesAt }: Pocket) => closesAt !== null && wallNow() > closesAt + limits.closedForMs
     for (const last of retire(purse, isOver)) tell(last)
     takeBack(purse, now())
+    park(purse, now())
     former = former.filter(each => each.calls.size > 0 || each.dirty.size > 0)
     speak()
     unwritten.giveUp(now() - limits.writtenMs)
@@ -264,6 +268,8 @@ export function openTill(options: {
       speak()
       return unwritten.all()
     },
+
+    nodes: () => purse.pockets.size,
 
     figures() {
       const pockets = [...purse.pockets.values()]

@@ -6,6 +6,7 @@ import {
   mayStillSpend,
   type Outgoing,
   outgoing,
+  park,
   pledges,
   settle,
   wake,
@@ -150,7 +151,14 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
 
 /** Puts what the owners have to be told on disk, in order. */
 export function tell(world: World, machine: Machine): void {
-  if (machine.purse !== null) say(world, machine, outgoing(machine.purse, [0], clock(world, machine)))
+  const { purse } = machine
+  if (purse === null) return
+  if (world.draw.chance(0.3)) {
+    const before = purse.parked.size
+    park(purse, clock(world, machine))
+    for (let i = before; i < purse.parked.size; i++) count(world, 'parked')
+  }
+  say(world, machine, outgoing(purse, [0], clock(world, machine)))
 }
 
 function say(world: World, machine: Machine, said: readonly Outgoing[]): void {

@@ -83,7 +83,15 @@ export function drawFrom(seed: number): Draw {
 
 const windowMs = 12_000
 /** Shorter than in life, that a history sees many of them. */
-export const times = { termMs: 1_500, marginMs: 50, beatMs: 250, waitMs: 600, waitingMost: 10_000, aheadShare: 1 / 6 }
+export const times = {
+  termMs: 1_500,
+  marginMs: 50,
+  beatMs: 250,
+  waitMs: 600,
+  waitingMost: 10_000,
+  aheadShare: 1 / 6,
+  idleMs: 300,
+}
 export const wallOf = (world: World): number => 1_800_000_000_000 + world.now
 
 export function openWorld(
