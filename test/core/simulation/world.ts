@@ -90,7 +90,7 @@ export const times = {
   waitMs: 600,
   waitingMost: 10_000,
   aheadShare: 1 / 6,
-  idleMs: 300,
+  idleMs: 1_500,
 }
 export const wallOf = (world: World): number => 1_800_000_000_000 + world.now
 
