@@ -73,20 +73,6 @@ export function settle(purse: Purse, call: string, costNanoUsd: number): boolean
   return true
 }
 
-/** Holds more for a call under way, at every node or at none; false where it does not fit. */
-export function extend(purse: Purse, call: string, moreNanoUsd: number, now: number): boolean {
-  const tolls = purse.calls.get(call)
-  if (tolls === undefined || !mayStillSpend(purse, tolls, now)) return false
-  if (tolls.some(toll => balance(pocketOf(purse, toll)) < moreNanoUsd)) return false
-  for (const toll of tolls) hold(purse, pocketOf(purse, toll), moreNanoUsd, now)
-  const longer = tolls.map(toll => ({ ...toll, holdNanoUsd: toll.holdNanoUsd + moreNanoUsd }))
-  purse.calls.set(call, longer)
-  return true
-}
-
-/** The client of a waiting call has gone. */
-export const forget = (purse: Purse, call: string): boolean => purse.waiting.delete(call)
-
 /** The answers of waiting calls that have one now. To be called after each record of control, settlement and few ms. */
 export function wake(purse: Purse, now: number): readonly (readonly [call: string, answer: Admission])[] {
   const answers: (readonly [string, Admission])[] = []
@@ -201,7 +187,7 @@ export function park(purse: Purse, now: number): void {
   }
 }
 
-/** The last word on pockets of windows that closed and of runs that ended. They must not be asked for again. */
+/** The last word on pockets of windows that closed. They must not be asked for again. */
 export function retire(purse: Purse, isOver: (pocket: Pocket) => boolean): readonly Outgoing[] {
   const over = [...purse.pockets.values()].filter(pocket => pocket.held === 0 && isOver(pocket))
   const used = new Set([...purse.waiting.values()].flatMap(({ tolls }) => tolls.map(toll => toll.node)))
