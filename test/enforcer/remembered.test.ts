@@ -5,10 +5,11 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { dismiss } from '../../services/core/rules/kept.ts'
-import { fold, openRules, type Rules, replace, snapshot } from '../../services/core/rules/rules.ts'
+import { fold, openRules, type Rules, replace } from '../../services/core/rules/rules.ts'
 import { remember, rulesLimits } from '../../services/enforcer/remembered.ts'
 import { openShelf } from '../../services/enforcer/shelf.ts'
 import { history, play, policyOf, times, tool } from '../core/rules/given.ts'
+import { snapshot } from '../core/rules/snapshots.ts'
 import { policy, world } from '../core/rules/worlds.ts'
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Envelope } from '../../schemas/envelope.ts'
 import { type Continued, type Event, type Fact, openingOf } from '../../schemas/events.ts'
-import { fold, type Rules, runRules, snapshot } from '../../services/core/rules/rules.ts'
+import { fold, type Rules, runRules } from '../../services/core/rules/rules.ts'
 import { eventOf } from '../../services/gateway/stops/breakers.ts'
+import { snapshot } from '../core/rules/snapshots.ts'
 import { policy, world } from '../core/rules/worlds.ts'
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)

@@ -110,41 +110,14 @@ export function wasHeard({ heard }: Memory, id: string, partition: number): bool
   return false
 }
 
-/** Everything that is in memory, as JSON. With the position up to which was folded it is all that a restart needs. */
-export type Snapshot = {
-  readonly format: 1
-  readonly scopes: readonly (readonly [ScopeId, Kept])[]
-  readonly heard: readonly (readonly [string, number])[]
-}
-
-/** States are values, so it stays as it is while the rules go on. */
-export const snapshot = (rules: Memory): Snapshot => ({
-  format: 1,
-  scopes: Array.from(rules.scopes, ([scope, kept]) => [scope, { ...kept, states: { ...kept.states } }] as const),
-  heard: [...rules.heard],
-})
-
-/** Goes on where a snapshot ended, under the policy that the rules were opened with. */
-export function restore(rules: Memory, { scopes, heard }: Snapshot): void {
-  rules.scopes.clear()
-  rules.heard.clear()
-  for (const [scope, kept] of scopes) rules.scopes.set(scope, { ...kept, states: { ...kept.states } })
-  for (const [life, sequence] of heard) rules.heard.set(life, sequence)
-}
-
 /**
- * Gives up what was idle since before `before` (Unix ms) and gives it back, for `adopt` to take up again. With `before`
- * further back than the longest window, what is lost if nobody does is streaks of scopes that idle longer than that.
+ * Gives up what was idle since before `before` (Unix ms), and tells what that was. With `before` further back than the
+ * longest window, what is lost is streaks of scopes that idle longer than that.
  */
-export function evict(rules: Memory, before: number): Snapshot['scopes'] {
+export function evict(rules: Memory, before: number): readonly (readonly [ScopeId, Kept])[] {
   const idle = [...rules.scopes].filter(([, { at }]) => at < before)
   for (const [scope] of idle) rules.scopes.delete(scope)
   return idle
-}
-
-/** Takes up again what was evicted; what is known of a scope meanwhile is newer and stays. */
-export function adopt(rules: Memory, scopes: Snapshot['scopes']): void {
-  for (const [scope, kept] of scopes) if (!rules.scopes.has(scope)) rules.scopes.set(scope, kept)
 }
 
 /** A scope begins afresh, as a run does by `run.resumed`; what it has cost it has cost. */

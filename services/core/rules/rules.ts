@@ -20,7 +20,7 @@ import { follow } from './step.ts'
 import { bringUp, noTurns, type Turns, turn } from './turns.ts'
 import { velocity } from './velocity.ts'
 
-export { adopt, evict, forget, restore, type Snapshot, snapshot } from './kept.ts'
+export { evict, forget } from './kept.ts'
 
 /** Every breaker, and the order in which they speak of one event. */
 const rulesOf = (policy: Breakers): readonly Bound[] =>

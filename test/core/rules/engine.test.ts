@@ -2,17 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { breakers } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
-import {
-  adopt,
-  evict,
-  fold,
-  forget,
-  openRules,
-  replace,
-  restore,
-  runRules,
-  snapshot,
-} from '../../../services/core/rules/rules.ts'
+import { evict, fold, forget, openRules, replace, runRules } from '../../../services/core/rules/rules.ts'
 import {
   answered,
   asked,
@@ -28,6 +18,7 @@ import {
   told,
   tool,
 } from './given.ts'
+import { adopt, restore, snapshot } from './snapshots.ts'
 
 const loopOf = (n: number, of = 'r') => times(n, () => tool('ls', '{}', 'ok', of))
 

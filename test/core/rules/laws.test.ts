@@ -3,15 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { breakers } from '../../../schemas/breakers.ts'
 import { type RuleSignal, ruleSignal } from '../../../schemas/signal.ts'
-import {
-  fold,
-  openRules,
-  type Rules,
-  replace,
-  restore,
-  type Snapshot,
-  snapshot,
-} from '../../../services/core/rules/rules.ts'
+import { fold, openRules, type Rules, replace } from '../../../services/core/rules/rules.ts'
+import { restore, type Snapshot, snapshot } from './snapshots.ts'
 import { type Placed, policy, ruleNames, world } from './worlds.ts'
 
 /** `SEED` plays the same histories again; a failure prints its own. */
