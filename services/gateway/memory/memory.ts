@@ -1,5 +1,6 @@
 import type { Event } from '../../../schemas/events.ts'
 import { llmCall } from '../../../schemas/llm.ts'
+import { acts } from '../../core/runs/acts.ts'
 import { birthOf, limitsOf, workIn } from '../runs/facts.ts'
 import type { Runs } from '../runs/runs.ts'
 import type { Queued } from './queued.ts'
@@ -22,6 +23,7 @@ export const memoryGroup = 'gateway-memory'
 
 /** Types that say something of a run's conversation; all others need not even be parsed. */
 export const memorable: ReadonlySet<string> = new Set([
+  ...acts,
   'llm.completed',
   'llm.queued',
   'admission.continued',
@@ -31,14 +33,7 @@ export const memorable: ReadonlySet<string> = new Set([
   'agent.returned',
   'run.started',
   'run.continued',
-  'run.paused',
-  'run.resumed',
-  'run.killed',
   'run.finished',
-  'run.expired',
-  'scope.paused',
-  'scope.resumed',
-  'scope.killed',
 ])
 
 /** `own`: this gateway wrote it, in this life or a former one. Events older than `sinceMs` are of runs that have ended. */
