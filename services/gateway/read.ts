@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { stringEnd } from '../core/wire/json-spans.ts'
 import { textOf } from '../io/fault.ts'
 
 /** A body as JSON, or why it is none in words for the client. */
@@ -25,8 +26,10 @@ function tooDeep(body: Buffer): boolean {
   let depth = 0
   for (let at = 0; at < body.length; at++) {
     const byte = body[at]
-    if (byte === quote) at = stringEnd(body, at)
-    else if (byte === openBracket || byte === openBrace) {
+    if (byte === quote) {
+      at = stringEnd(body, at, body.length) - 1
+      if (at < 0) return false // it ends within a text: no JSON, which the parser says
+    } else if (byte === openBracket || byte === openBrace) {
       if (++depth > deepest) return true
     } else if (byte === closeBracket || byte === closeBrace) depth--
   }
@@ -40,15 +43,7 @@ function brackets(body: Buffer): number {
   return count
 }
 
-/** Where the quote stands that closes the string; the end of the text where none does. */
-function stringEnd(body: Buffer, start: number): number {
-  let at = start + 1
-  while (at < body.length && body[at] !== quote) at += body[at] === backslash ? 2 : 1
-  return at
-}
-
 const quote = 0x22
-const backslash = 0x5c
 const openBracket = 0x5b
 const closeBracket = 0x5d
 const openBrace = 0x7b

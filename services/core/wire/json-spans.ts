@@ -195,7 +195,7 @@ function nestEnd(bytes: Buffer, from: number, end: number): number {
  * Just behind the string whose quote stands at `from`. Short strings are walked byte by byte; in long ones the next quote
  * is found natively, and the backslashes before it are counted.
  */
-function stringEnd(bytes: Buffer, from: number, end: number): number {
+export function stringEnd(bytes: Buffer, from: number, end: number): number {
   let at = from + 1
   while (at < end) {
     const near = Math.min(at + 48, end)
