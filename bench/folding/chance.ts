@@ -27,7 +27,7 @@ export function chanceOf(seed: number) {
     arguments: (): object =>
       below(3) === 0
         ? { customer: `c-${hex(8)}`, limit: below(50), question: words(18) }
-        : { path: `/srv/work/${hex(6)}/${hex(6)}.ts`, from: below(400), lines: 40 },
+        : { path: `/repo/src/${hex(6)}/${hex(6)}.ts`, from: below(400), lines: 40 },
   }
 }
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EventLog } from '../../services/io/log/port.ts'
-import { verify } from '../../services/replay/verify/verify.ts'
 import { eventsOf, startFleet } from '../runs/fleet.ts'
 import { at, send, startTestGateway } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
+import { verified } from '../support/verified.ts'
 
 test('asking for an answer in the background is no call that a restart has to end', async t => {
   const first = await startTestGateway(t)
@@ -83,16 +83,6 @@ test('an answer in the background that ends at another gateway is paid for once,
 
 /** What a proof of the books finds. */
 async function differences(log: EventLog): Promise<readonly unknown[]> {
-  const checks = await verify({
-    log,
-    warehouse: { why: 'there is none' },
-    sinkGroup: 'sink',
-    owners: 1,
-    live: false,
-    dense: true,
-    policies: new Map(),
-    kept: new Map(),
-    damage: () => [],
-  })
+  const checks = await verified(log)
   return checks.flatMap(check => check.first)
 }

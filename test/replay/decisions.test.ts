@@ -9,7 +9,7 @@ import type { LedgerMessage } from '../../schemas/ledger.ts'
 import { encodeDecision, encodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
-import { verify } from '../../services/replay/verify/verify.ts'
+import { verified } from '../support/verified.ts'
 
 const node = 'agent:reader/life'
 const life = { gateway: 'gateway-a', epoch: 1 }
@@ -85,17 +85,7 @@ async function found(t: TestContext, decisions: readonly MoneyDecision[], more: 
     ...[owned, ...decisions].map((decision, i) => encodeDecision(envelope(i), decision)),
     ...more,
   ])
-  const checks = await verify({
-    log,
-    warehouse: null,
-    sinkGroup: 'sink',
-    owners: 1,
-    live: false,
-    dense: true,
-    policies: new Map(),
-    kept: new Map(),
-    damage: () => [],
-  })
+  const checks = await verified(log)
   return checks.flatMap(({ name, first }) => first.map(({ where, what }) => `${name}: ${where}: ${what}`))
 }
 
