@@ -46,7 +46,15 @@ export type EventLog = {
 }
 
 export type Partition = { readonly topic: string; readonly partition: number }
-export type WriterOptions = { readonly partition?: number; readonly lockWaitMs?: number }
+export type WriterOptions = {
+  readonly partition?: number
+  readonly lockWaitMs?: number
+  /**
+   * For so long the file log waits for more before it shows its readers what was appended (default 0), unless it is
+   * flushed; for what readers are in no hurry to see. Where `done` waits for the disk, and on Kafka, it means nothing.
+   */
+  readonly lingerMs?: number
+}
 
 export type Writer = {
   /**

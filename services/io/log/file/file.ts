@@ -104,7 +104,7 @@ async function openWriter(
   options: FileLogOptions,
   onFault: (fault: Fault) => void,
   topic: string,
-  { partition = 0, lockWaitMs = lockWaitMsDefault }: WriterOptions,
+  { partition = 0, lockWaitMs = lockWaitMsDefault, lingerMs = 0 }: WriterOptions,
   passed: Map<string, () => void>,
   onClosed: () => void,
 ): Promise<FileWriter> {
@@ -133,6 +133,7 @@ async function openWriter(
     const tail = new Tail(dir, resumed, {
       segmentBytes,
       awaited: durability === 'fsync',
+      lingerMs,
       onDurable: () => writer.durable(),
       onSettled: () => upkeep.soon(),
       onBroken: onFault,

@@ -159,7 +159,10 @@ export class FileWriter implements Writer {
   async flush(): Promise<void> {
     this.#endTurnNow()
     const upTo = this.#tail.next
-    if (!this.#isDurable(upTo)) await new Promise<void>(resolve => this.#flushes.push({ upTo, resolve }))
+    if (!this.#isDurable(upTo)) {
+      this.#tail.hurry()
+      await new Promise<void>(resolve => this.#flushes.push({ upTo, resolve }))
+    }
     if (this.#tail.broken !== null) throw this.#tail.broken
   }
 
