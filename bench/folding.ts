@@ -128,7 +128,7 @@ function ledgerOf(size: FleetSize, caps: Config): Source {
     const envelope = { id: `${producer}.1.${sequence++}`, source: `/sluice/${producer}`, time: now }
     return encodeLedger(envelope, said, 'node' in said ? said.node : 'beat')
   }
-  return { topic: topics.ledger.name, group: ledgerGroup, first: Array.from({ length: size.agents * 6 }, next), next }
+  return { topic: topics.ledger.name, group: ledgerGroup, first: Array.from({ length: size.agents * 4 }, next), next }
 }
 
 /** Each agent, team and all together under a cap, which nothing comes near to; breakers as they are by default. */

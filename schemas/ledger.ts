@@ -48,7 +48,8 @@ export const leaseRequested = life.extend(birth.shape).extend({
 })
 export type LeaseRequested = z.infer<typeof leaseRequested>
 
-const totals = life.extend(birth.shape).extend({
+/** How an epoch stands at one node. */
+export const leaseReport = birth.extend({
   node: nodeId,
   /** Rises with every report of this epoch at this node. */
   report: count,
@@ -60,14 +61,22 @@ const totals = life.extend(birth.shape).extend({
   held_nano_usd: count,
   /** This epoch spends nothing more at this node, whatever it is granted. */
   final: z.boolean().optional(),
+})
+export type LeaseReport = z.infer<typeof leaseReport>
+
+/** What one epoch has to report to one owner at a time, of all nodes at once. */
+const reports = life.extend({
+  reports: z.array(leaseReport).min(1).readonly(),
   /** The gateway's own events before this offset are in it, and none behind: a next life goes on counting from there. */
   events_offset: count.optional(),
+  /** With those just before it, it tells of all nodes: of those not named, all that came before was told earlier. */
+  is_all: z.literal(true).optional(),
 })
-/** A report whose cause was a call: admitted or settled. */
-export const leaseSettled = totals.extend({ type: z.literal('lease.settled') })
-/** A report whose cause was money given back. */
-export const leaseReturned = totals.extend({ type: z.literal('lease.returned') })
-export type LeaseReport = z.infer<typeof leaseSettled> | z.infer<typeof leaseReturned>
+/** Reports whose cause was a call: admitted or settled. */
+export const leaseSettled = reports.extend({ type: z.literal('lease.settled') })
+/** Reports whose cause was money given back. */
+export const leaseReturned = reports.extend({ type: z.literal('lease.returned') })
+export type LeaseReports = z.infer<typeof leaseSettled> | z.infer<typeof leaseReturned>
 
 /** The epoch is alive. Extends its term once the owner has acknowledged it. */
 export const gatewayBeat = life.extend({ type: z.literal('gateway.heartbeat'), beat: count })

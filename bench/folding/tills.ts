@@ -1,10 +1,12 @@
 import type { LeaseReport, LedgerMessage, Life, RunCap } from '../../schemas/ledger.ts'
+import { birthrightOf } from '../../services/core/money/budget.ts'
 import { chanceOf } from './chance.ts'
 import type { FleetSize } from './fleet.ts'
 
 /**
- * What the tills of some gateways tell while that fleet is at work: of each call at each cap on its way what it came to,
- * now and then that more is needed, and that they live. Each message is of one gateway, and its totals rise.
+ * What the tills of some gateways tell while that fleet is at work: of each call what it came to at the caps on its way,
+ * now and then that more is needed, and that they live. Each message is of one gateway, and its totals rise. Under load a
+ * gateway tells of many calls at once; here each has a message of its own, which is the dearer case.
  */
 const gateways = 4
 /** Each beats every ten seconds; between two beats a thousand calls. */
@@ -14,6 +16,12 @@ const callsPerAsk = 8
 const callsPerRun = 12
 const callNanoUsd = 400_000
 const runCap: RunCap = { version: 0, limit_nano_usd: 2e9, opens_at: 0, closes_at: null }
+
+const bornOf = (minted_by: Life) => ({
+  cap: runCap,
+  minted_by,
+  birthright_nano_usd: birthrightOf(runCap.limit_nano_usd),
+})
 
 type Pocket = { readonly life: Life; readonly node: string; report: number; spent: number; ask: number }
 
@@ -36,9 +44,7 @@ export function* openTills(
   const report = (pocket: Pocket, isRun: boolean): LeaseReport => {
     pocket.spent += callNanoUsd
     return {
-      type: 'lease.settled',
-      ...pocket.life,
-      ...(isRun ? { cap: runCap } : {}),
+      ...(isRun ? bornOf(pocket.life) : {}),
       node: pocket.node,
       report: ++pocket.report,
       spent_nano_usd: pocket.spent,
@@ -47,10 +53,9 @@ export function* openTills(
       held_nano_usd: callNanoUsd,
     }
   }
-  const ask = (pocket: Pocket, isRun: boolean): LedgerMessage => ({
+  const ask = (pocket: Pocket): LedgerMessage => ({
     type: 'lease.requested',
     ...pocket.life,
-    ...(isRun ? { cap: runCap } : {}),
     node: pocket.node,
     ask: ++pocket.ask,
     needs_nano_usd: 0,
@@ -59,12 +64,15 @@ export function* openTills(
   })
 
   function* tell(life: Life, scopes: readonly string[]): Generator<LedgerMessage> {
+    const reports: LeaseReport[] = []
     for (const scope of scopes) {
       const isRun = scope.startsWith('run:')
       const pocket = pocketAt(life, isRun ? scope : nodeOf(scope))
-      if (pocket.report % callsPerAsk === 0) yield ask(pocket, isRun)
-      yield report(pocket, isRun)
+      // A run lives by what it was born with.
+      if (!isRun && pocket.report % callsPerAsk === 0) yield ask(pocket)
+      reports.push(report(pocket, isRun))
     }
+    yield { type: 'lease.settled', ...life, reports }
   }
   const lifeAt = (n: number): Life => lives[n % gateways] as Life // one of each remainder
   const above = (agent: number) => [`agent:agent-${agent}`, `team:team-${agent % 20}`, 'org']

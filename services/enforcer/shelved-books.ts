@@ -24,7 +24,7 @@ export type ShelvedBooks = {
 /** In memory for so many keeps after its last word: a minute and more. */
 const keepsInMemory = 6
 
-export const booksName = (partition: number): string => `books-${partition}-2`
+export const booksName = (partition: number): string => `books-${partition}-3`
 export const booksLimits = {
   /** At half a kilobyte each, in two halves: three gigabytes of a disk. */
   rows: 3_000_000,

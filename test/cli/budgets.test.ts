@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parse } from 'yaml'
+import type { RunCap } from '../../schemas/ledger.ts'
 import { policy } from '../../schemas/policy.ts'
 import { bar } from '../../services/cli/bar.ts'
 import { lineOf } from '../../services/cli/tail-line.ts'
 import { balancesOf } from '../../services/core/money/balances.ts'
 import { foldControl, foldLedger } from '../../services/core/money/booking.ts'
 import { openBooks } from '../../services/core/money/books.ts'
+import { unspent } from '../../services/core/money/reports.ts'
 
 const noon = Date.UTC(2026, 10, 21, 12)
 const a = { gateway: 'gateway-a', epoch: 1 }
@@ -23,15 +25,10 @@ function told() {
   rule({ ...decided, type: 'ledger.owned' })
   return { books, tell, rule }
 }
-const report = (of: typeof a, node: string, spent: number, held: number) => ({
+const report = (of: typeof a, node: string, spent: number, held: number, cap?: RunCap) => ({
   ...of,
   type: 'lease.settled' as const,
-  node,
-  report: 1,
-  spent_nano_usd: spent,
-  beyond_nano_usd: 0,
-  returned_nano_usd: 0,
-  held_nano_usd: held,
+  reports: [{ ...unspent(node), report: 1, spent_nano_usd: spent, held_nano_usd: held, ...(cap && { cap }) }],
 })
 
 const caps = policy.parse(
@@ -51,7 +48,7 @@ test('each cap of the policy is told, spent from or not, and each of a run that 
   tell(report(b, today, 100_000_000, 0))
   tell(report(a, 'agent:reader/1d@2026-11-20', 900_000_000, 0))
   const cap = { version: 0, limit_nano_usd: 2_000_000_000, opens_at: 0, closes_at: null }
-  tell({ ...report(a, 'run:r1/life', 3, 4), cap })
+  tell(report(a, 'run:r1/life', 3, 4, cap))
   const rows = balancesOf([books], caps, noon)
   assert.deepEqual(
     rows.map(row => [row.scope, row.window, row.limit_nano_usd, row.spent_nano_usd, row.held_nano_usd, row.resets_at]),

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { foldControl, foldLedger } from '../../services/core/money/booking.ts'
 import { headroom, openBooks } from '../../services/core/money/books.ts'
-import { mayStillSpend } from '../../services/core/money/lease.ts'
-import { balance, lastWords } from '../../services/core/money/purse.ts'
+import { isUnpledged, mayStillSpend } from '../../services/core/money/lease.ts'
+import { balance } from '../../services/core/money/purse.ts'
+import { lastWords, reportsIn, unspent } from '../../services/core/money/reports.ts'
 import {
   enter,
   fold,
@@ -329,13 +330,41 @@ test('the run that a gateway named needs no asking, and the other half is for wh
   assert.equal(settleDown(stage, boss, a, b).get('b2'), 'admit')
 })
 
+test('calls of a run that was named here need no word at first, and count all the same when their gateway dies', () => {
+  const { stage, boss, a, b } = open({ run: 320 }, 'a', 'b')
+  const mintedBy = a.purse.life
+  const ofRun = (hold: number, isNew = false) => [toll(stage, 'run', hold, { mintedBy, isNew })]
+  assert.equal(enter(stage, a, 'a1', ofRun(6, true)), 'admit')
+  assert.equal(enter(stage, a, 'a2', ofRun(4, true)), 'admit')
+  assert.equal(isUnpledged(a.purse, ofRun(4)), false)
+  assert.equal(enter(stage, a, 'a3', ofRun(1, true)), 'admit')
+  assert.equal(isUnpledged(a.purse, ofRun(1)), true, 'one sixteenth of what it has by birth, and no more')
+  pay(a, 'a3', 0)
+  // It dies before it has told of any of them; a run that nobody knows is presumed to have used that much.
+  stage.now += termMs + marginMs + 1
+  settleDown(stage, boss, b)
+  enter(stage, b, 'b1', ofRun(311))
+  assert.equal(settleDown(stage, boss, b).get('b1'), 'exceeded')
+  enter(stage, b, 'b2', ofRun(310))
+  assert.equal(settleDown(stage, boss, b).get('b2'), 'admit')
+  assert.deepEqual(takenAt(boss, 'run'), { spent: 0, presumed: 10, leased: 310, limit: 320 })
+  // Its next life tells the truth.
+  const reports = [{ ...unspent('run'), report: 1, spent_nano_usd: 7, final: true }]
+  stage.ledger.push({ type: 'lease.returned', ...a.purse.life, reports })
+  settleDown(stage, boss, b)
+  assert.deepEqual(takenAt(boss, 'run'), { spent: 7, presumed: 0, leased: 310, limit: 320 })
+})
+
 test('a restart on the same directory within the term settles the former epoch and frees the rest at once', () => {
   const { stage, boss, a, b } = open({ [org]: 100 }, 'a', 'b')
   enter(stage, a, 'a1', take(stage, 30))
   settleDown(stage, boss, a)
   tell(stage, a)
-  const mine = stage.ledger.filter(message => 'gateway' in message && message.gateway === 'a')
-  stage.ledger.push(...lastWords(mine, new Map([[org, 20]])))
+  const mine = stage.ledger.flatMap(message =>
+    'gateway' in message && message.gateway === 'a' ? reportsIn(message) : [],
+  )
+  const reports = lastWords(mine, new Map([[org, 20]]))
+  stage.ledger.push({ type: 'lease.returned', ...a.purse.life, reports })
   enter(stage, b, 'b1', take(stage, 80))
   assert.equal(settleDown(stage, boss, b).get('b1'), 'admit')
   assert.deepEqual(takenAt(boss), { spent: 20, presumed: 0, leased: 80, limit: 100 })

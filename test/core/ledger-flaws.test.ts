@@ -102,3 +102,20 @@ test('the cap breaks where an epoch is ended before its last holds are read', ()
   const { spent, presumed, leased } = boss.owner.books.nodes.get(org)!
   assert.deepEqual([spent, presumed, leased], [0, 0, 0], 'the whole cap is free, and the whole cap is held')
 })
+
+test('the cap breaks where nobody presumes what a gateway used of its run without a word', () => {
+  const stage = openStage({ run: 320 })
+  const boss = openBoss('first')
+  own(stage, boss)
+  const [a, b] = [openActor('a'), openActor('b')]
+  settleDown(stage, boss, a, b)
+  const ofRun = (hold: number, isNew = false) => [toll(stage, 'run', hold, { mintedBy: a.purse.life, isNew })]
+  assert.equal(enter(stage, a, 'a1', ofRun(10, true)), 'admit')
+  enter(stage, b, 'b1', ofRun(1))
+  assert.equal(settleDown(stage, boss, b).get('b1'), 'admit')
+  for (const lease of boss.owner.books.nodes.get('run')!.leases.values()) lease.silent = 0
+  stage.now += termMs * 2
+  settleDown(stage, boss, b)
+  enter(stage, b, 'b2', ofRun(319))
+  assert.equal(settleDown(stage, boss, b).get('b2'), 'admit', 'ten more are under way elsewhere')
+})

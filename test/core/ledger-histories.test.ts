@@ -27,6 +27,7 @@ test('no history of gateways, enforcers and logs passes a cap or refuses what wo
     'gateway.expired',
     'crashes',
     'parked',
+    'needed no word',
   ])
     assert.ok((seen[what] ?? 0) > 100, `${what}: ${seen[what]}`)
 })

@@ -6,6 +6,7 @@ import { agentOf, ask, configOf } from '../../bench/prove/agents.ts'
 import { decodeRaw } from '../../schemas/events.ts'
 import { decodeLedger } from '../../schemas/money.ts'
 import { type TopicSpec, topics } from '../../schemas/topics.ts'
+import { reportsIn } from '../../services/core/money/reports.ts'
 import type { EventLog, LogRecord } from '../../services/io/log/port.ts'
 import { drained } from '../support/books.ts'
 import { broker } from '../support/broker.ts'
@@ -27,10 +28,7 @@ test('with `durability: replicated` no provider is asked before the brokers have
     found.push({
       call,
       isAdmitted: events.map(decodeRaw).some(({ type, task }) => type === 'admission.granted' && task === call),
-      heldNanoUsd: Math.max(
-        0,
-        ...told.map(one => ('held_nano_usd' in one ? one.held_nano_usd + one.spent_nano_usd : 0)),
-      ),
+      heldNanoUsd: Math.max(0, ...told.flatMap(reportsIn).map(one => one.held_nano_usd + one.spent_nano_usd)),
     })
     const message = { role: 'assistant', content: 'word' }
     const usage = { prompt_tokens: 10, completion_tokens: 1, total_tokens: 11 }

@@ -8,6 +8,7 @@ import type { LedgerMessage } from '../../schemas/ledger.ts'
 import { apply, foldLedger } from '../../services/core/money/booking.ts'
 import { type Books, openBooks } from '../../services/core/money/books.ts'
 import { type KeptNode, keepBooks, keepNode } from '../../services/core/money/books-kept.ts'
+import { unspent } from '../../services/core/money/reports.ts'
 import { openShelf, readShelf } from '../../services/enforcer/shelf.ts'
 import { booksLimits, keptBooksIn, shelveBooks } from '../../services/enforcer/shelved-books.ts'
 
@@ -51,12 +52,7 @@ function tell(books: Books, said: Word, n: number): void {
       : {
           type: 'lease.settled',
           ...by,
-          node,
-          report: n,
-          spent_nano_usd: total,
-          beyond_nano_usd: n,
-          returned_nano_usd: 0,
-          held_nano_usd: amount,
+          reports: [{ ...unspent(node), report: n, spent_nano_usd: total, beyond_nano_usd: n, held_nano_usd: amount }],
         }
   foldLedger(books, report, { partition: 0, offset: n })
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { type Envelope, formatEventId } from '../../schemas/envelope.ts'
 import { encodeDecision, encodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
+import { unspent } from '../../services/core/money/reports.ts'
 import { followBooks, readWithin } from '../../services/gateway/money/books-view.ts'
 import { send, startTestGateway } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
@@ -22,8 +23,8 @@ test('a gateway tells how caps stand, to an admin alone, and what is spent later
   const ledger = await log.writer(topics.ledger.name, { partition: 1 })
   const spend = (spent: number) => {
     const life = { gateway: 'gateway-other-0', epoch: 3 }
-    const totals = { report: n, spent_nano_usd: spent, beyond_nano_usd: 0, returned_nano_usd: 0, held_nano_usd: 5 }
-    ledger.append(encodeLedger(envelope(), { type: 'lease.settled', ...life, node, ...totals }, node))
+    const reports = [{ ...unspent(node), report: n, spent_nano_usd: spent, held_nano_usd: 5 }]
+    ledger.append(encodeLedger(envelope(), { type: 'lease.settled', ...life, reports }, node))
     return ledger.flush()
   }
   const ask = async (token: string) => send(`${url}/admin/budgets`, { headers: { authorization: `Bearer ${token}` } })

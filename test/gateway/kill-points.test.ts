@@ -96,7 +96,7 @@ async function life(): Promise<readonly Turn[]> {
     said(_, message) {
       const answer = answerTo(message)
       if (answer !== null) setImmediate(() => till.hear([answer]))
-      if ('spent_nano_usd' in message) spent = message.spent_nano_usd
+      if ('reports' in message) spent = message.reports[0]?.spent_nano_usd ?? 0
     },
   })
   const till = openTill({
@@ -178,7 +178,9 @@ async function start({ log, write }: Disk, words: number): Promise<void> {
   const ends = orphans.map((orphan, i) => encodeFact(envelope(i), crashed(orphan, 0), 'r'))
   await write('events', ends)
   const last = (await closeFormer(log, 0, gateway, calls)).slice(0, words)
-  const said = last.map((word, i) => encodeLedger(envelope(i), word, 'org'))
+  const said = last.map(({ report, ...life }, i) =>
+    encodeLedger(envelope(i), { type: 'lease.returned', ...life, reports: [report] }, 'org'),
+  )
   await write('ledger', said)
 }
 

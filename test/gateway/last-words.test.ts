@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import type { LedgerMessage } from '../../schemas/ledger.ts'
 import { encodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
+import { unspent } from '../../services/core/money/reports.ts'
 import { closeFormer, type FormerCall } from '../../services/gateway/money/last-words.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
 
@@ -19,7 +20,6 @@ const open: FormerCall = {
   costNanoUsd: 700,
   endedAt: null,
 }
-const none = { beyond_nano_usd: 0, returned_nano_usd: 0, held_nano_usd: 0 }
 
 test('a call that died before its hold was on the ledger is spent at every cap that it passed, once', async t => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sluice-words-'))
@@ -38,10 +38,7 @@ test('a call that died before its hold was on the ledger is spent at every cap t
     type: 'lease.settled',
     gateway,
     epoch: 3,
-    node: 'org/1d@2026-11-21',
-    report: 4,
-    spent_nano_usd: 50,
-    ...none,
+    reports: [{ ...unspent('org/1d@2026-11-21'), report: 4, spent_nano_usd: 50 }],
   })
   // Another one whose holds stand on the ledger, and which had ended.
   const ended = {
@@ -54,15 +51,15 @@ test('a call that died before its hold was on the ledger is spent at every cap t
   }
   const words = await closeFormer(log, 0, gateway, [open, { ...open, requestId: 'req-3', costNanoUsd: 30 }, ended])
   assert.deepEqual(
-    words.map(({ node, spent_nano_usd, held_nano_usd, final }) => [node, spent_nano_usd, held_nano_usd, final]),
+    words.map(({ report }) => [report.node, report.spent_nano_usd, report.held_nano_usd, report.final]),
     [
       ['org/1d@2026-11-21', 50 + 700 + 30 + 5, 0, true],
       ['run:r1/life', 700 + 30, 0, true],
     ],
   )
   // What it was held to is not what a provider billed beyond it.
-  assert.equal(words[1]?.beyond_nano_usd, 0)
+  assert.equal(words[1]?.report.beyond_nano_usd, 0)
 
-  for (const word of words) await write(word)
+  for (const { report, ...life } of words) await write({ type: 'lease.returned', ...life, reports: [report] })
   assert.deepEqual(await closeFormer(log, 0, gateway, [open, ended]), [])
 })

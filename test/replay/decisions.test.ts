@@ -8,6 +8,7 @@ import { encode, type Message } from '../../schemas/events.ts'
 import type { LedgerMessage } from '../../schemas/ledger.ts'
 import { encodeDecision, encodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
+import { unspent } from '../../services/core/money/reports.ts'
 import { openFileLog } from '../../services/io/log/file/file.ts'
 import { verified } from '../support/verified.ts'
 
@@ -65,12 +66,7 @@ async function found(t: TestContext, decisions: readonly MoneyDecision[], more: 
   const report: LedgerMessage = {
     type: 'lease.settled',
     ...life,
-    node,
-    report: 1,
-    spent_nano_usd: said,
-    beyond_nano_usd: 0,
-    returned_nano_usd: 0,
-    held_nano_usd: 0,
+    reports: [{ ...unspent(node), report: 1, spent_nano_usd: said }],
   }
   await write(topics.events.name, [
     event(0, 'admission.granted', { bound_nano_usd: 500, data: { nodes: [node], epoch: 1 } }),

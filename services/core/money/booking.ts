@@ -1,6 +1,7 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LeaseReport, LeaseRequested, LedgerMessage, Life, SpendCorrected } from '../../../schemas/ledger.ts'
 import { type Books, change, leaseOf, lifeKey, lifeOf, nodeOf, partOf, rebook } from './books.ts'
+import { silentOf } from './budget.ts'
 import { passes } from './fence.ts'
 import { furthest, type Place, past } from './position.ts'
 
@@ -13,7 +14,7 @@ export function foldLedger(books: Books, message: LedgerMessage, at: Place): voi
       return
     case 'lease.settled':
     case 'lease.returned':
-      takeReport(books, message)
+      for (const report of message.reports) takeReport(books, message, report)
       return
     case 'gateway.heartbeat': {
       const life = lifeOf(books, message)
@@ -55,6 +56,10 @@ export function apply(books: Books, record: MoneyDecision): void {
     }
     case 'lease.granted':
       change(books, record.node, record, lease => {
+        const by = nodeOf(books, record.node).mintedBy
+        // The first of whoever named the run is its birthright.
+        if (lease.granted === 0 && by !== null && lifeKey(by) === lifeKey(record))
+          lease.silent = silentOf(record.granted_nano_usd)
         lease.granted = Math.max(lease.granted, record.granted_nano_usd)
       })
       answer(books, record.node, record, record.ask)
@@ -101,9 +106,9 @@ function takeAsk(books: Books, ask: LeaseRequested): void {
   if (ask.ask > lease.answered) asks.set(lifeKey(ask), ask)
 }
 
-function takeReport(books: Books, report: LeaseReport): void {
+function takeReport(books: Books, life: Life, report: LeaseReport): void {
   bear(books, report)
-  change(books, report.node, report, lease => {
+  change(books, report.node, life, lease => {
     lease.spent = Math.max(lease.spent, report.spent_nano_usd)
     lease.beyond = Math.max(lease.beyond, report.beyond_nano_usd)
     lease.returned = Math.max(lease.returned, report.returned_nano_usd)
@@ -131,9 +136,15 @@ function bear(books: Books, said: LeaseRequested | LeaseReport): void {
   }
   if (said.minted_by === undefined) return
   book.mintedBy ??= said.minted_by
-  book.birthright = Math.max(book.birthright, said.birthright_nano_usd ?? 0)
   // Whoever may spend without asking has to be counted, also where nobody has heard of it.
   lifeOf(books, book.mintedBy)
+  const birthright = said.birthright_nano_usd ?? 0
+  if (birthright <= book.birthright) return
+  book.birthright = birthright
+  change(books, said.node, book.mintedBy, lease => {
+    lease.silent = Math.max(lease.silent, silentOf(birthright))
+    lease.granted = Math.max(lease.granted, birthright)
+  })
 }
 
 function answer(books: Books, node: string, to: Life, ask: number): void {

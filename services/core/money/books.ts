@@ -71,6 +71,8 @@ export type LeaseBook = {
   beyond: number
   returned: number
   held: number
+  /** Of the epoch that named this run: what it may use beyond its last report. */
+  silent: number
   report: number
   final: boolean
   /** The latest ask that was answered. */
@@ -117,11 +119,13 @@ const nothing: Part = { spent: 0, presumed: 0, leased: 0, beyond: 0 }
 /** What one epoch takes from a cap. */
 export function partOf(lease: LeaseBook | undefined): Part {
   if (lease === undefined) return nothing
-  const { spent, beyond, held } = lease
-  if (lease.final || lease.life.ended === 'released') return { spent, presumed: held, leased: 0, beyond }
+  const { spent, beyond, held, silent } = lease
+  const left = lease.granted - lease.returned - (spent - beyond)
+  if (lease.final) return { spent, presumed: held, leased: 0, beyond }
+  if (lease.life.ended === 'released')
+    return { spent, presumed: Math.max(held, Math.min(silent, left)), leased: 0, beyond }
   // A report may be read before the grant that it spends.
-  const open = Math.max(lease.granted - lease.returned - (spent - beyond), held)
-  return { spent, presumed: 0, leased: open, beyond }
+  return { spent, presumed: 0, leased: Math.max(left, held), beyond }
 }
 
 export function change(books: Books, node: string, of: Life, set: (lease: LeaseBook) => void): void {
@@ -183,7 +187,7 @@ export function leaseOf(books: Books, node: string, of: Life): LeaseBook {
   const known = book.leases.get(lifeKey(of))
   if (known !== undefined) return known
   const life = lifeOf(books, of)
-  const totals = { granted: 0, spent: 0, beyond: 0, returned: 0, held: 0, report: -1 }
+  const totals = { granted: 0, spent: 0, beyond: 0, returned: 0, held: 0, silent: 0, report: -1 }
   const lease: LeaseBook = { life, ...totals, final: false, answered: -1, read: -1 }
   life.nodes.add(node)
   book.leases.set(lifeKey(of), lease)

@@ -1,7 +1,8 @@
 import type { MoneyDecision } from '../../../schemas/control.ts'
-import type { LedgerMessage } from '../../../schemas/ledger.ts'
+import { birthrightOf, silentOf } from './budget.ts'
 import { passes } from './fence.ts'
-import { balance, birthOf, type Pocket, type Purse, pocketOf, reportOf, type Toll, termOf, used } from './purse.ts'
+import { balance, birthOf, isUntold, type Pocket, type Purse, pocketOf, reportOf, type Toll, termOf } from './purse.ts'
+import { type Due, messagesOf, type Outgoing } from './reports.ts'
 
 /** Whether a call may spend. Only `exceeded` is final: the owner itself said so. */
 export type Admission =
@@ -23,6 +24,8 @@ const limits = {
   burstMs: 3_000,
   /** After a recall a gateway asks call by call for so long. */
   tightMs: 5_000,
+  /** Of its cap, what a run asks for first: an eighth. */
+  homeShare: 8,
   /** For a stock it is asked seldom: near the cap little or nothing comes of it. */
   stockEveryMs: 5_000,
   /** The pace of a node that was used for less than this is not known yet. */
@@ -116,46 +119,43 @@ export function hear(purse: Purse, record: MoneyDecision, now: number): void {
   purse.dirty.add(pocket)
 }
 
-export type Outgoing = { readonly partition: number; readonly message: LedgerMessage }
-
 /** What the owners have to be told, in this order. */
 export function outgoing(purse: Purse, partitions: readonly number[], now: number): readonly Outgoing[] {
-  const out: Outgoing[] = []
-  for (const partition of partitions) beat(purse, partition, now, out)
-  const needed = firstWaiting(purse)
+  const beats: Outgoing[] = []
+  for (const partition of partitions) beat(purse, partition, now, beats)
+  const reports: Due[] = []
+  const asks: Outgoing[] = []
+  const needed = neededBy(purse)
   for (const node of needed.keys()) purse.dirty.add(purse.pockets.get(node)!) // waiting calls have a pocket at each node
   for (const pocket of purse.dirty) {
-    const { partition } = pocket
-    const first = needed.get(pocket.node) ?? 0
-    if (now < pocket.tightUntil) giveBack(pocket, first)
+    const need = needed.get(pocket.node) ?? noNeed
+    if (now < pocket.tightUntil) giveBack(pocket, need.first)
     const isLast = purse.ended && pocket.held === 0
-    if (!pocket.isReported || isLast) {
-      const ahead = isLast ? 0 : aheadOf(purse, pocket, now)
-      out.push({ partition, message: reportOf(purse, pocket, ahead, isLast) })
-    }
-    if (!purse.ended) ask(purse, pocket, first, now, out)
+    if (!pocket.isReported || isLast)
+      reports.push(reportOf(purse, pocket, isLast ? 0 : aheadOf(purse, pocket, now), isLast))
+    if (!purse.ended) ask(purse, pocket, need, now, asks)
   }
   purse.dirty.clear()
-  return out
+  return [...beats, ...messagesOf(reports, true), ...asks]
 }
 
-/** Of that, what has to be written before the provider of an admitted call is asked: its holds, where not told ahead. */
-export function pledges(purse: Purse, tolls: readonly Toll[], now: number): readonly Outgoing[] {
-  const out: Outgoing[] = []
-  for (const { node } of tolls) {
+/** Whether the owners have to be told before the provider of an admitted call is asked: of holds that nothing foresaw. */
+export const isUnpledged = (purse: Purse, tolls: readonly Toll[]): boolean =>
+  tolls.some(({ node }) => {
     const pocket = purse.pockets.get(node)
-    if (pocket === undefined || used(pocket) <= pocket.declared) continue
-    out.push({ partition: pocket.partition, message: reportOf(purse, pocket, aheadOf(purse, pocket, now)) })
-  }
-  return out
-}
+    return pocket !== undefined && isUntold(pocket)
+  })
 
 /** What spares no call a report of its own is not told: it would only have to be taken back. */
 function aheadOf({ settings }: Purse, pocket: Pocket, now: number): number {
-  if (now < pocket.tightUntil) return 0
-  const share = Math.floor(recentOf(pocket, now) * settings.aheadShare)
+  if (now < pocket.tightUntil || settings.aheadShare === 0) return 0
+  const share = Math.max(ofRun(pocket), Math.floor(recentOf(pocket, now) * settings.aheadShare))
   return share < pocket.lastHold ? 0 : share
 }
+
+/** A run that was named elsewhere is told ahead as much of as one that was named here needs no word for. */
+const ofRun = ({ cap, birthright }: Pocket): number =>
+  cap === null || birthright > 0 ? 0 : silentOf(birthrightOf(cap.limit_nano_usd))
 
 /** What was told ahead and nobody has used of late is taken back: the owner is told that it is not held any more. */
 export function takeBack(purse: Purse, now: number): void {
@@ -191,13 +191,12 @@ export function park(purse: Purse, now: number): void {
 export function retire(purse: Purse, isOver: (pocket: Pocket) => boolean): readonly Outgoing[] {
   const over = [...purse.pockets.values()].filter(pocket => pocket.held === 0 && isOver(pocket))
   const used = new Set([...purse.waiting.values()].flatMap(({ tolls }) => tolls.map(toll => toll.node)))
-  return over
-    .filter(pocket => !used.has(pocket.node))
-    .map(pocket => {
-      purse.pockets.delete(pocket.node)
-      purse.dirty.delete(pocket)
-      return { partition: pocket.partition, message: reportOf(purse, pocket, 0, true) }
-    })
+  const last = over.filter(pocket => !used.has(pocket.node))
+  for (const pocket of last) {
+    purse.pockets.delete(pocket.node)
+    purse.dirty.delete(pocket)
+  }
+  return messagesOf(last.map(pocket => reportOf(purse, pocket, 0, true)))
 }
 
 function attempt(purse: Purse, call: string, tolls: readonly Toll[], now: number): Admission {
@@ -272,12 +271,19 @@ function beat(purse: Purse, partition: number, now: number, out: Outgoing[]): vo
   out.push({ partition, message: { type: 'gateway.heartbeat', ...purse.life, beat: term.beat } })
 }
 
-/** The hold of the first call that waits at each node where it lacks money. */
-function firstWaiting(purse: Purse): ReadonlyMap<string, number> {
-  const first = new Map<string, number>()
+/** What waiting calls lack at a node: the hold of the first of them, and of all. */
+type Need = { readonly first: number; readonly all: number }
+const noNeed: Need = { first: 0, all: 0 }
+
+function neededBy(purse: Purse): ReadonlyMap<string, Need> {
+  const needed = new Map<string, Need>()
   for (const { tolls } of purse.waiting.values())
-    for (const toll of tolls) if (lacks(purse, toll) && !first.has(toll.node)) first.set(toll.node, toll.holdNanoUsd)
-  return first
+    for (const toll of tolls) {
+      const before = needed.get(toll.node)
+      if (before === undefined && !lacks(purse, toll)) continue
+      needed.set(toll.node, { first: before?.first ?? toll.holdNanoUsd, all: (before?.all ?? 0) + toll.holdNanoUsd })
+    }
+  return needed
 }
 
 /**
@@ -293,10 +299,12 @@ function giveBack(pocket: Pocket, first: number): void {
   pocket.hasReturned = true
 }
 
-function ask(purse: Purse, pocket: Pocket, first: number, now: number, out: Outgoing[]): void {
+function ask(purse: Purse, pocket: Pocket, { first, all }: Need, now: number, out: Outgoing[]): void {
   const left = balance(pocket)
   const faded = recentOf(pocket, now)
-  const burst = now < pocket.tightUntil ? 0 : Math.round(Math.max(faded, 2 * first))
+  // A run is at home in one gateway for most of its life: what it asks for first lasts it for many calls.
+  const home = pocket.asks === 0 && pocket.cap !== null ? pocket.cap.limit_nano_usd / limits.homeShare : 0
+  const burst = now < pocket.tightUntil ? 0 : Math.round(Math.max(faded, 2 * first, all, home))
   const needs = first > left ? pocket.granted + first - left : 0
   const wants = Math.max(needs, left < burst / 2 ? pocket.granted + burst - left : 0)
   const lasting = now < pocket.tightUntil ? 0 : stockOf(purse, pocket, now)

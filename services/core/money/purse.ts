@@ -1,7 +1,8 @@
-import type { LeaseReport, LeaseRequested, LedgerMessage, Life, RunCap } from '../../../schemas/ledger.ts'
+import type { LeaseReport, LeaseRequested, Life, RunCap } from '../../../schemas/ledger.ts'
 import type { BudgetNode } from './budget.ts'
-import { birthrightOf } from './budget.ts'
+import { birthrightOf, silentOf } from './budget.ts'
 import type { Fence } from './fence.ts'
+import type { Due } from './reports.ts'
 
 /**
  * What one gateway epoch has of each cap. Money in a pocket was taken from the cap before it came here, so whoever spends
@@ -67,6 +68,8 @@ export type Pocket = {
   /** Of a run: what whoever asks has to say of it. */
   cap: RunCap | null
   readonly birthright: number
+  /** Its owner knows the cap and the birthright. */
+  isBorn: boolean
   readonly closesAt: number | null
   granted: number
   spent: number
@@ -75,6 +78,8 @@ export type Pocket = {
   held: number
   /** What the last report said may be spent and held: up to there a call needs no report of its own. */
   declared: number
+  /** Where it needs none either, for this run was named here. */
+  silentTo: number
   report: number
   isReported: boolean
   hasReturned: boolean
@@ -129,6 +134,7 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
     known.mintedBy ??= toll.mintedBy ?? null
     if (toll.version !== undefined && toll.version > (known.cap?.version ?? -1)) {
       known.cap = capIn(toll)
+      known.isBorn = false
       // What the owner said of the former cap says nothing of this one.
       known.standing = null
     }
@@ -140,20 +146,35 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
   const parked = purse.parked.get(node)
   if (parked !== undefined) purse.parked.delete(node)
   const [granted, spent, beyond, returned, report, asks, answered] = parked ?? [birthright, 0, 0, 0, 0, 0, 0]
-  const totals = { granted, spent, beyond, returned, held: 0, declared: spent - beyond, report, asks, answered }
-  const flags = { isReported: true, hasReturned: false, ask: null, standing: null }
-  const never = Number.NEGATIVE_INFINITY
-  const times = { tightUntil: never, recent: 0, recentAt: 0, lastHold: 0, pace: null, stockedAt: never }
-  const pocket = {
+  // Written out: there is one of these for each run, and to spread parts of it takes ten times as long.
+  const pocket: Pocket = {
     node,
     partition,
     closesAt,
     mintedBy: mintedBy ?? null,
     cap: capIn(toll),
     birthright,
-    ...totals,
-    ...flags,
-    ...times,
+    isBorn: false,
+    granted,
+    spent,
+    beyond,
+    returned,
+    held: 0,
+    declared: spent - beyond,
+    silentTo: silentOf(birthright),
+    report,
+    isReported: true,
+    hasReturned: false,
+    ask: null,
+    asks,
+    answered,
+    standing: null,
+    tightUntil: Number.NEGATIVE_INFINITY,
+    recent: 0,
+    recentAt: 0,
+    lastHold: 0,
+    pace: null,
+    stockedAt: Number.NEGATIVE_INFINITY,
   }
   purse.pockets.set(node, pocket)
   return pocket
@@ -174,32 +195,34 @@ export function termOf(purse: Purse, partition: number): Term {
   return term
 }
 
-/** What of the pocket is gone or may go: its owner has to know of it before a provider does. */
-export const used = ({ spent, beyond, held }: Pocket): number => spent - beyond + held
+/** Whether its owner has to know more of it before a provider does. */
+export const isUntold = ({ spent, beyond, held, declared, silentTo }: Pocket): boolean =>
+  spent - beyond + held > Math.max(declared, silentTo)
 
 /**
  * The pocket as a report. `ahead`: what the next calls will hold is told with it, within what is lent, so that not each of
  * them waits for a report of its own; should this epoch die, so much more is presumed until its next life tells the truth.
  */
-export function reportOf(purse: Purse, pocket: Pocket, ahead: number, final = false): LeaseReport {
+export function reportOf({ life }: Purse, pocket: Pocket, ahead: number, final = false): Due {
   const held = Math.max(pocket.held, Math.min(pocket.held + ahead, balance(pocket) + pocket.held))
   pocket.declared = pocket.spent - pocket.beyond + held
+  pocket.silentTo = pocket.spent - pocket.beyond + silentOf(pocket.birthright)
   pocket.report += 1
   pocket.isReported = true
   const type = pocket.hasReturned ? 'lease.returned' : 'lease.settled'
   pocket.hasReturned = false
-  return {
-    type,
-    ...purse.life,
-    ...birthOf(pocket),
+  const report: LeaseReport = {
     node: pocket.node,
     report: pocket.report,
     spent_nano_usd: pocket.spent,
     beyond_nano_usd: pocket.beyond,
     returned_nano_usd: pocket.returned,
     held_nano_usd: held,
-    ...(final ? { final } : {}),
   }
+  if (!pocket.isBorn) Object.assign(report, birthOf(pocket))
+  pocket.isBorn = true
+  if (final) report.final = true
+  return { life, partition: pocket.partition, type, report }
 }
 
 /** Of a run: its cap, and that whoever named it may have spent at it. */
@@ -208,36 +231,3 @@ export const birthOf = (pocket: Pocket): Pick<LeaseRequested, 'cap' | 'minted_by
   ...(pocket.mintedBy === null ? {} : { minted_by: pocket.mintedBy }),
   ...(pocket.birthright === 0 ? {} : { birthright_nano_usd: pocket.birthright }),
 })
-
-/**
- * The last words of an epoch whose process died, from what it wrote itself: what was under way counts at its bound, or at
- * `truths` (the whole spend of a node, where the record of its calls tells), the rest goes back. All of them are final, so
- * their order does not matter.
- */
-export function lastWords(
-  written: Iterable<LedgerMessage>,
-  truths: ReadonlyMap<string, number> = new Map(),
-): readonly LeaseReport[] {
-  const last = new Map<string, LeaseReport>()
-  for (const message of written) {
-    if (message.type === 'lease.requested') {
-      const { gateway, epoch, node } = message
-      const none = { spent_nano_usd: 0, beyond_nano_usd: 0, returned_nano_usd: 0, held_nano_usd: 0 }
-      if (!last.has(node)) last.set(node, { type: 'lease.settled', gateway, epoch, node, report: 0, ...none })
-    } else if (message.type === 'lease.settled' || message.type === 'lease.returned')
-      if (message.report >= (last.get(message.node)?.report ?? 0)) last.set(message.node, message)
-  }
-  return [...last.values()].map(report => {
-    const atBound = report.spent_nano_usd + report.held_nano_usd
-    const spent = Math.max(report.spent_nano_usd, truths.get(report.node) ?? atBound)
-    const beyond = report.beyond_nano_usd + Math.max(0, spent - atBound)
-    const end = {
-      spent_nano_usd: spent,
-      beyond_nano_usd: beyond,
-      held_nano_usd: 0,
-      report: report.report + 1,
-      final: true,
-    }
-    return { ...report, type: 'lease.returned', ...end }
-  })
-}

@@ -37,7 +37,7 @@ const limits = {
  */
 export function serve(queue: Queue, book: NodeBook, policy: NodeTerms | null, now: Now, say: Say): void {
   const terms = policy ?? termsIn(book)
-  if (terms === null) return
+  if (terms === null || isByBirth(book, terms)) return
   opened(book, terms, say)
   alert(book, terms, say)
   answer(queue, book, now, say)
@@ -73,6 +73,20 @@ function opened(book: NodeBook, terms: NodeTerms, say: Say): void {
   if (book.exhausted !== null && book.spent + book.presumed + book.exhausted <= (book.limit?.nanoUsd ?? 0))
     say({ type: 'budget.balance', ...standingOf(book) })
 }
+
+/**
+ * A run of which nobody has asked anything, and most never do: whoever named it spends what it has by birth. What it has
+ * it said itself, on the ledger, so there is nothing to decide before somebody else comes, its cap changes or is near.
+ */
+const isByBirth = (
+  { limit, cap, birthright, asks, spent }: NodeBook,
+  { limitNanoUsd, alertAt = [] }: NodeTerms,
+): boolean =>
+  limit === null &&
+  cap?.version === 0 &&
+  birthright > 0 &&
+  asks.size === 0 &&
+  alertAt.every(threshold => spent < threshold * limitNanoUsd)
 
 function termsIn({ cap }: NodeBook): NodeTerms | null {
   if (cap === null) return null

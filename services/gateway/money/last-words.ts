@@ -1,7 +1,8 @@
-import type { LeaseReport, LedgerMessage, Life } from '../../../schemas/ledger.ts'
+import type { LeaseReport, Life } from '../../../schemas/ledger.ts'
 import { decodeLedger } from '../../../schemas/money.ts'
 import { topics } from '../../../schemas/topics.ts'
-import { lastWords } from '../../core/money/purse.ts'
+import { lifeKey } from '../../core/money/books.ts'
+import { lastWords, reportsIn, unspent } from '../../core/money/reports.ts'
 import type { EventLog } from '../../io/log/port.ts'
 
 /**
@@ -27,56 +28,68 @@ export type FormerCall = {
   readonly endedAt: number | null
 }
 
-/** Gives the reports to be written, in the names of those lives. */
+/** How a life stood at a node as it last said, and where its own events stood then. */
+type Word = Life & { readonly report: LeaseReport; readonly eventsOffset: number }
+
+/** Gives what is to be said in the names of those lives. */
 export async function closeFormer(
   log: EventLog,
   partition: number,
   gateway: string,
   calls: readonly FormerCall[],
-): Promise<readonly LeaseReport[]> {
-  const written = await lastReports(log, partition)
-  const isOpen = (report: LeaseReport): boolean => report.final !== true
-  const byEpoch = Map.groupBy([...written.values(), ...unheard(written, gateway, calls)].filter(isOpen), it => it.epoch)
-  return [...byEpoch].flatMap(([epoch, reports]) => {
-    const last = new Map(reports.map(report => [report.node, report]))
-    const truths = new Map(reports.map(report => [report.node, report.spent_nano_usd]))
+): Promise<readonly (Life & { readonly report: LeaseReport })[]> {
+  const { words, toldTo } = await lastReports(log, partition)
+  const isOpen = ({ report }: Word): boolean => report.final !== true
+  const byEpoch = Map.groupBy(
+    [...words.values(), ...unheard(words, toldTo, gateway, calls)].filter(isOpen),
+    it => it.epoch,
+  )
+  return [...byEpoch].flatMap(([epoch, words]) => {
+    const last = new Map(words.map(word => [word.report.node, word]))
+    const truths = new Map(words.map(({ report }) => [report.node, report.spent_nano_usd]))
     for (const call of calls)
       for (const node of call.epoch === epoch ? call.nodes : [])
-        if (call.endedAt === null || call.endedAt >= (last.get(node)?.events_offset ?? 0))
+        if (call.endedAt === null || call.endedAt >= (last.get(node)?.eventsOffset ?? 0))
           truths.set(node, (truths.get(node) ?? 0) + call.costNanoUsd)
-    return lastWords(reports, truths)
+    const reports = words.map(({ report }) => report)
+    return lastWords(reports, truths).map(report => ({ gateway, epoch, report }))
   })
 }
 
 /**
- * What a life never said: the process may die when a call is in its events and before its hold is on the ledger. Saying it
- * twice does no harm, for these are totals too.
+ * Nodes of which a life never said a word: most calls need none before their provider is asked, and the process may die
+ * before it tells what they came to. Saying it twice does no harm, for these are totals too.
  */
 function unheard(
-  written: ReadonlyMap<string, LeaseReport>,
+  words: ReadonlyMap<string, Word>,
+  toldTo: ReadonlyMap<string, number>,
   gateway: string,
   calls: readonly FormerCall[],
-): readonly LeaseReport[] {
-  const found = new Map<string, LeaseReport>()
-  for (const { epoch, nodes, costNanoUsd } of calls.filter(call => call.wasOpen))
+): readonly Word[] {
+  const found = new Map<string, Word>()
+  for (const { epoch, nodes, costNanoUsd, endedAt, wasOpen } of calls) {
+    const life = { gateway, epoch }
+    const eventsOffset = toldTo.get(lifeKey(life)) ?? 0
+    // What ended before was told, and is no longer on the part of the ledger that is read.
+    if (!wasOpen && endedAt !== null && endedAt < eventsOffset) continue
     for (const node of nodes) {
-      const key = keyOf({ gateway, epoch, node })
-      const known = found.get(key) ?? unspent({ gateway, epoch, node })
-      if (!written.has(key)) found.set(key, { ...known, held_nano_usd: known.held_nano_usd + costNanoUsd })
+      const key = keyOf(life, node)
+      const held = (found.get(key)?.report.held_nano_usd ?? 0) + costNanoUsd
+      const report = { ...unspent(node), held_nano_usd: held }
+      if (!words.has(key)) found.set(key, { ...life, report, eventsOffset })
     }
+  }
   return [...found.values()]
 }
 
-const keyOf = ({ gateway, epoch, node }: Life & { readonly node: string }): string => `${gateway}.${epoch} ${node}`
+const keyOf = (life: Life, node: string): string => `${lifeKey(life)} ${node}`
 
-/** The last word of each life at each node. */
-async function lastReports(
-  log: EventLog,
-  partition: number,
-): Promise<ReadonlyMap<string, LedgerMessage & LeaseReport>> {
+/** The last word of each life at each node, and up to which of its events it had told of all nodes. */
+async function lastReports(log: EventLog, partition: number) {
   const { name: topic } = topics.ledger
-  const last = new Map<string, LeaseReport>()
-  if (!(await log.partitions(topic)).includes(partition)) return last
+  const words = new Map<string, Word>()
+  const toldTo = new Map<string, number>()
+  if (!(await log.partitions(topic)).includes(partition)) return { words, toldTo }
   const at = { topic, partition }
   const { earliest, end } = await log.bounds(at)
   const mark = (await log.committed(closingGroup, at))?.offset ?? earliest
@@ -86,29 +99,19 @@ async function lastReports(
     onBatch({ records }) {
       for (const record of records) {
         const message = decodeLedger(record)
-        if (message === null || !('node' in message) || message.type === 'spend.corrected') continue
-        const key = keyOf(message)
-        if (message.type !== 'lease.requested') last.set(key, message)
-        else if (!last.has(key)) last.set(key, unspent(message))
+        if (message === null || !('gateway' in message)) continue
+        const { gateway, epoch } = message
+        const eventsOffset = ('reports' in message ? message.events_offset : undefined) ?? 0
+        if ('reports' in message && message.is_all === true) toldTo.set(lifeKey(message), eventsOffset)
+        for (const report of reportsIn(message)) {
+          const key = keyOf(message, report.node)
+          if (report.report > 0 || !words.has(key)) words.set(key, { gateway, epoch, report, eventsOffset })
+        }
       }
     },
   })
   follower.ended.catch(() => {}) // told by `caughtUp`
   await follower.caughtUp
   await follower.close()
-  return last
+  return { words, toldTo }
 }
-
-/** Of a life that has only asked. */
-const unspent = ({ gateway, epoch, node }: Life & { readonly node: string }) =>
-  ({
-    type: 'lease.settled',
-    gateway,
-    epoch,
-    node,
-    report: 0,
-    spent_nano_usd: 0,
-    beyond_nano_usd: 0,
-    returned_nano_usd: 0,
-    held_nano_usd: 0,
-  }) as const

@@ -4,6 +4,7 @@ import { encodeLedger } from '../../../schemas/money.ts'
 import { topics } from '../../../schemas/topics.ts'
 import { scopeOfNode } from '../../core/money/caps.ts'
 import { usualSettings } from '../../core/money/purse.ts'
+import { messagesOf } from '../../core/money/reports.ts'
 import type { Life } from '../../io/epoch.ts'
 import { partitionOf } from '../../io/log/partitioner.ts'
 import type { EventLog } from '../../io/log/port.ts'
@@ -36,7 +37,7 @@ export async function openMoney(options: {
 }): Promise<Money> {
   const { log, life, owners } = options
   const at = { topic: topics.ledger.name, partition: options.partition }
-  const writer = await log.writer(at.topic, { partition: at.partition })
+  const writer = await log.writer(at.topic, { partition: at.partition, lingerMs })
   const lastReports = await closeFormer(log, at.partition, life.producer, options.former)
   const recorder = openRecorder({
     writer,
@@ -47,8 +48,19 @@ export async function openMoney(options: {
   const beats = partitions.map(partition => keyInto(partition, owners))
   const keyOf = (partition: number, node: string | null) =>
     node === null ? (beats[partition] ?? '') : scopeOfNode(node)
+  const lastWords = messagesOf(
+    lastReports.map(({ report, ...of }) => ({
+      life: of,
+      partition: partitionOf(scopeOfNode(report.node), owners),
+      type: 'lease.returned',
+      report,
+    })),
+  )
   await Promise.all(
-    lastReports.map(report => new Promise<void>(told => recorder.tell(report, scopeOfNode(report.node), () => told()))),
+    lastWords.map(
+      ({ partition, message }) =>
+        new Promise<void>(told => recorder.tell(message, beats[partition] ?? '', () => told())),
+    ),
   )
   const till = openTill({
     life: lifeOf(life),
@@ -87,6 +99,9 @@ export async function openMoney(options: {
     },
   }
 }
+
+/** Owners are in no hurry to learn what calls came to; what they have to answer is flushed. */
+const lingerMs = 20
 
 /** Messages that are read within a second … */
 const restateEvery = 50_000

@@ -4,17 +4,17 @@ import {
   type Admission,
   admit,
   hear,
+  isUnpledged,
   mayStillSpend,
-  type Outgoing,
   outgoing,
   park,
-  pledges,
   retire,
   settle,
   takeBack,
   wake,
 } from '../../core/money/lease.ts'
 import { isTight, openPurse, type Pocket, type Purse, type PurseSettings, type Toll } from '../../core/money/purse.ts'
+import type { Outgoing } from '../../core/money/reports.ts'
 import type { Recorder } from '../recorder.ts'
 import { openUnwritten } from './unwritten.ts'
 
@@ -74,8 +74,10 @@ const limits = {
   soonMs: 50,
   /** A call that waits is looked at so often, for its patience may end with nobody saying anything. */
   lookMs: 100,
-  /** Beats, windows that closed, asks that were lost. */
+  /** Beats, asks that were lost. */
   tickMs: 1_000,
+  /** Windows that closed, runs that idle, what was told ahead for nobody. */
+  sweepTicks: 5,
   /** A disk that has not taken a hold by then takes calls no better. */
   writtenMs: 2_000,
   /** A call admitted a moment before its window closed may still be settled in it. */
@@ -113,14 +115,17 @@ export function openTill(options: {
   let flushing: NodeJS.Immediate | null = null
   let later: NodeJS.Timeout | null = null
   let looking: NodeJS.Timeout | null = null
+  /** To be called once what calls of this turn pledge was said. */
+  let pledged: (() => void) | null = null
+  /** Somebody, here or elsewhere, waits for what is to be said. */
+  let isUrgent = false
   const unwritten = openUnwritten(now)
   let saidTo = 0
 
   const tell = ({ partition, message }: Outgoing): void => {
-    const isReport = message.type === 'lease.settled' || message.type === 'lease.returned'
     const written = unwritten.say()
     recorder.tell(
-      isReport ? { ...message, events_offset: settledBefore } : message,
+      'reports' in message ? { ...message, events_offset: settledBefore } : message,
       keyOf(partition, 'node' in message ? message.node : null),
       offset => {
         saidTo = Math.max(saidTo, offset + 1)
@@ -134,9 +139,16 @@ export function openTill(options: {
     if (later !== null) clearTimeout(later)
     later = null
     for (const each of [purse, ...former])
-      for (const message of outgoing(each, each.ended ? [] : partitions, now())) tell(message)
+      for (const said of outgoing(each, each.ended ? [] : partitions, now())) {
+        isUrgent ||= said.message.type !== 'lease.settled'
+        tell(said)
+      }
+    pledged?.()
+    pledged = null
+    if (isUrgent) void recorder.flush().catch(() => {}) // a log that broke tells by its refusals
+    isUrgent = false
   }
-  /** Calls that were read in the same turn speak together. */
+  /** Calls that were read in the same turn speak together, when it ends. */
   const flush = (): void => {
     flushing ??= setImmediate(() => {
       flushing = null
@@ -144,8 +156,10 @@ export function openTill(options: {
     })
   }
   const flushSoon = (tolls: readonly Toll[] = []): void => {
-    if (purse.waiting.size > 0 || isTight(purse, tolls, now())) flush()
-    else later ??= setTimeout(speak, limits.soonMs)
+    if (purse.waiting.size > 0 || isTight(purse, tolls, now())) {
+      isUrgent = true
+      flush()
+    } else later ??= setTimeout(speak, limits.soonMs)
   }
 
   const written = async (call: string, tolls: readonly Toll[]): Promise<boolean> => {
@@ -157,9 +171,10 @@ export function openTill(options: {
   }
   const taken = (call: string, tolls: readonly Toll[]): Taken => {
     const { epoch } = purse.life
-    // In this very turn: its admission goes to the events in the same one.
-    for (const pledge of pledges(purse, tolls, now())) tell(pledge)
-    flushSoon()
+    if (isUnpledged(purse, tolls)) {
+      pledged ??= unwritten.say()
+      flush()
+    } else flushSoon()
     // Where the log was told of as much before, this call is in the next report.
     return { verdict: 'admit', epoch, written: unwritten.isEmpty() ? null : written(call, tolls) }
   }
@@ -204,11 +219,16 @@ export function openTill(options: {
     flush()
   }
 
-  const tick = setInterval(() => {
+  /** Looks at each node, of which there may be many. */
+  const sweep = (): void => {
     const isOver = ({ closesAt }: Pocket) => closesAt !== null && wallNow() > closesAt + limits.closedForMs
     for (const last of retire(purse, isOver)) tell(last)
     takeBack(purse, now())
     park(purse, now())
+  }
+  let ticks = 0
+  const tick = setInterval(() => {
+    if (++ticks % limits.sweepTicks === 0) sweep()
     former = former.filter(each => each.calls.size > 0 || each.dirty.size > 0)
     speak()
     unwritten.giveUp(now() - limits.writtenMs)
@@ -263,6 +283,7 @@ export function openTill(options: {
       for (const each of [purse, ...former])
         for (const pocket of each.pockets.values()) {
           pocket.isReported = false
+          pocket.isBorn = false
           each.dirty.add(pocket)
         }
       speak()

@@ -1,5 +1,7 @@
 import { LRUCache } from 'lru-cache'
-import { type BudgetedScope, type BudgetNode, nodesOf } from '../../core/money/budget.ts'
+import type { Budget } from '../../../schemas/budget.ts'
+import type { Life } from '../../../schemas/ledger.ts'
+import { type BudgetedScope, type BudgetNode, nodesOf, type Span, spansOf } from '../../core/money/budget.ts'
 import type { Capped } from '../../core/money/caps.ts'
 import { partitionOf } from '../../io/log/partitioner.ts'
 
@@ -26,21 +28,23 @@ const agentsKnown = 10_000
 /** `partitions`: of the ledger. The embedded log has one owner for all. */
 export function openTolls(partitions: number): Tolls {
   const known = new LRUCache<string, Reckoned & { readonly above: readonly Capped[] }>({ max: agentsKnown })
+  /** Most runs have the budgets that the policy gives to all. */
+  const spans = new WeakMap<readonly Budget[], { readonly spans: readonly Span[]; readonly until: number }>()
+  const spansAt = (budgets: readonly Budget[], nowMs: number): readonly Span[] => {
+    const before = spans.get(budgets)
+    if (before !== undefined && nowMs < before.until) return before.spans
+    const found = spansOf(budgets, nowMs)
+    spans.set(budgets, { spans: found, until: untilOf(found) })
+    return found
+  }
   const nodes = (scopes: readonly Capped[], nowMs: number): readonly BudgetNode[] =>
     nodesOf(
       scopes.map(({ id, budgets, version, isNew }): BudgetedScope => {
-        const mintedBy = minter(id)
         const partition = partitions === 1 ? 0 : partitionOf(id, partitions)
-        return {
-          id,
-          budgets,
-          partition,
-          ...(mintedBy === null ? {} : { mintedBy }),
-          ...(version === undefined ? {} : { version }),
-          ...(isNew === true ? { isNew } : {}),
-        }
+        return { id, budgets, partition, mintedBy: minter(id), version, isNew }
       }),
       nowMs,
+      spansAt,
     )
   const nodesOfRun = (run: CappedRun, nowMs: number): readonly BudgetNode[] => {
     if (run.reckoned !== null && nowMs < run.reckoned.until) return run.reckoned.nodes
@@ -76,14 +80,14 @@ export type CappedRun = Capped & { reckoned: Reckoned | null }
 /** Nodes, and until when they are these: the first window that closes makes others of them. */
 type Reckoned = { readonly nodes: readonly BudgetNode[]; readonly until: number }
 
-const untilOf = (nodes: readonly BudgetNode[]): number =>
-  Math.min(...nodes.map(node => node.closesAt ?? Number.POSITIVE_INFINITY))
+const untilOf = (windows: readonly { readonly closesAt: number | null }[]): number =>
+  Math.min(...windows.map(({ closesAt }) => closesAt ?? Number.POSITIVE_INFINITY))
 
 const none: readonly BudgetNode[] = []
 
-/** The life that named a run stands in the run's name. */
-function minter(scope: string): { readonly gateway: string; readonly epoch: number } | null {
-  if (!scope.startsWith('run:run-')) return null
+/** The life that named a run stands in the run's name: `run-<gateway>-<epoch>-<number>`. */
+function minter(scope: string): Life | undefined {
+  if (!scope.startsWith('run:run-')) return undefined
   const [, gateway, epoch] = /^run:run-([a-z0-9-]+)-(\d+)-\d+$/.exec(scope) ?? []
-  return gateway === undefined ? null : { gateway: `gateway-${gateway}`, epoch: Number(epoch) }
+  return gateway === undefined ? undefined : { gateway: `gateway-${gateway}`, epoch: Number(epoch) }
 }

@@ -114,7 +114,8 @@ export function openLedger(options: {
       if (!isWhole) return
       for (const { nodes } of books)
         for (const book of nodes.values()) {
-          const most = highest.get(book.node)
+          // Of a run that lives by what it was born with nothing was decided: its cap is what its gateway said.
+          const most = highest.get(book.node) ?? book.cap?.limit_nano_usd
           check.compared += 1
           if (most !== undefined && outOf(book) > most && !hasLateTruth(book))
             differ(check, book.node, `${outOf(book)} are spent, presumed and lent of ${most} nano-dollars`)

@@ -64,7 +64,8 @@ export function think(world: World, enforcer: Enforcer): void {
   const { owner } = enforcer
   if (world.flaw === 'granting before the fold caught up') owner.books.named = {}
   if (world.flaw === 'decisions out of order' && enforcer.sending.length < 3) owner.unread = 0
-  const nodeAt = (node: string) => ({ limitNanoUsd: limitAt(world, node), ...spanOf(node) })
+  const nodeAt = (node: string) =>
+    node.startsWith('run:') ? null : { limitNanoUsd: limitAt(world, node), ...spanOf(node) }
   const ledgerEnd = world.flaw === 'expiry before the holds are read' ? {} : endOf(world)
   const batch = decide(owner, { ...clock(world, enforcer), ledgerEnd, nodeAt })
   if (batch.length > 0) enforcer.sending.push(batch)

@@ -3,15 +3,15 @@ import {
   type Admission,
   admit,
   hear,
+  isUnpledged,
   mayStillSpend,
-  type Outgoing,
   outgoing,
   park,
-  pledges,
   settle,
   wake,
 } from '../../../services/core/money/lease.ts'
-import { lastWords, openPurse, type Purse, type Toll } from '../../../services/core/money/purse.ts'
+import { openPurse, type Purse, type Toll } from '../../../services/core/money/purse.ts'
+import { lastWords, type Outgoing, reportsIn } from '../../../services/core/money/reports.ts'
 import {
   type Call,
   check,
@@ -75,7 +75,9 @@ const lifeName = (machine: Machine) => `${machine.name}.${machine.epoch}`
 /** A new epoch; the last words of the former one are the first of this. */
 function begin(world: World, machine: Machine): void {
   const former = machine.disk.filter(message => 'epoch' in message && message.epoch === machine.epoch)
-  if (machine.epoch > 0) machine.disk.push(...lastWords(former))
+  const reports = lastWords(former.flatMap(reportsIn))
+  const life = { gateway: machine.name, epoch: machine.epoch }
+  if (reports.length > 0) machine.disk.push({ type: 'lease.returned', ...life, reports })
   machine.epoch += 1
   machine.purse = openPurse({ gateway: machine.name, epoch: machine.epoch }, times)
   machine.controlAt = 0
@@ -110,7 +112,9 @@ export function newCall(world: World, machine: Machine, runs: readonly string[])
   const agent = windowed(`agent:${draw.below(2)}`, wallOf(world) + machine.wallOffset)
   const tolls = [run, agent, 'team:t', 'org:o'].map((node): Toll => {
     const at = { node, scope: node, partition: 0, limitNanoUsd: limitAt(world, node), ...spanOf(node), holdNanoUsd }
-    return node === run ? { ...at, mintedBy, isNew: names } : at
+    if (node !== run) return at
+    // Of runs the policy says nothing.
+    return { ...at, mintedBy, isNew: names, version: world.versions.get(node)!, alertAt: [0.8] }
   })
   machine.asked += 1
   const id = `${lifeName(machine)}/${machine.asked}`
@@ -133,9 +137,11 @@ function answer(world: World, machine: Machine, id: string, admission: Admission
       world.wrongs.push(`refused for ${spentNanoUsd}, never spent, at ${scope}`)
   }
   if (admission.verdict !== 'admit') return
+  const first = asking.tolls[0]!.node
+  if (machine.purse!.pockets.get(first)!.report === 0 && !isUnpledged(machine.purse!, asking.tolls))
+    count(world, 'needed no word')
   // What the log was told ahead needs no word of its own.
-  say(world, machine, pledges(machine.purse!, asking.tolls, clock(world, machine)))
-  if (world.draw.chance(0.3)) tell(world, machine)
+  if (isUnpledged(machine.purse!, asking.tolls) || world.draw.chance(0.3)) tell(world, machine)
   const reports = new Map(asking.tolls.map(({ node }) => [node, machine.purse!.pockets.get(node)!.report]))
   const life = lifeName(machine)
   const call: Call = { id, life, ...asking, admittedAt: world.now, reports, state: 'admitted', cost: 0 }
@@ -165,12 +171,11 @@ function say(world: World, machine: Machine, said: readonly Outgoing[]): void {
   const purse = machine.purse!
   for (const { message } of said) {
     machine.disk.push(message)
-    if ('report' in message) {
-      const place = `${lifeName(machine)} ${message.node}`
-      const told = message.spent_nano_usd + message.held_nano_usd
-      world.told.set(place, Math.max(told, world.told.get(place) ?? 0))
-      const held = purse.pockets.get(message.node)?.held ?? message.held_nano_usd
-      world.aheads.set(`${place} ${message.report}`, message.held_nano_usd - held)
+    for (const { node, report, spent_nano_usd, held_nano_usd } of reportsIn(message)) {
+      const place = `${lifeName(machine)} ${node}`
+      world.told.set(place, Math.max(spent_nano_usd + held_nano_usd, world.told.get(place) ?? 0))
+      const held = purse.pockets.get(node)?.held ?? held_nano_usd
+      world.aheads.set(`${place} ${report}`, held_nano_usd - held)
     }
     const term = purse.terms.get(0)
     if (world.flaw === 'unacknowledged heartbeats' && term !== undefined) term.endsAt = term.sentAt + times.termMs
@@ -213,10 +218,14 @@ export function proceed(world: World, machine: Machine): void {
   const call = machine.underWay[draw.below(machine.underWay.length)]
   if (call === undefined || machine.purse === null) return
   if (call.state === 'admitted') {
-    const onLedger = call.tolls.every(({ node }) =>
-      machine.disk
-        .slice(0, machine.shipped)
-        .some(m => 'report' in m && m.node === node && m.report >= call.reports.get(node)!),
+    const onLedger = call.tolls.every(
+      ({ node }) =>
+        // Of a run that was named here nothing has to be told at first.
+        call.reports.get(node) === 0 ||
+        machine.disk
+          .slice(0, machine.shipped)
+          .flatMap(reportsIn)
+          .some(told => told.node === node && told.report >= call.reports.get(node)!),
     )
     if (mode !== 'spool' && !onLedger) return
     // It may be paused right after it looked, too: then only its hold on the ledger helps, and that is there.

@@ -2,8 +2,10 @@ import type { MoneyDecision } from '../../../schemas/control.ts'
 import type { LedgerMessage } from '../../../schemas/ledger.ts'
 import { foldControl, foldLedger } from '../../../services/core/money/booking.ts'
 import { type Books, openBooks } from '../../../services/core/money/books.ts'
+import { birthrightOf, silentOf } from '../../../services/core/money/budget.ts'
 import type { Position } from '../../../services/core/money/position.ts'
 import type { Toll } from '../../../services/core/money/purse.ts'
+import { reportsIn } from '../../../services/core/money/reports.ts'
 
 /** What surrounds gateways and owners: time, the two logs, the policy, and a provider that keeps its own books. */
 export type World = {
@@ -16,6 +18,8 @@ export type World = {
   readonly isDeadly: boolean
   /** Whether each machine writes a part of the ledger of its own, as embedded ones do. */
   readonly hasParts: boolean
+  /** Whether caps are so wide that a run has calls which need no word. */
+  readonly isRoomy: boolean
   /** Whether calls are held to less than they can cost. */
   readonly isLearned: boolean
   now: number
@@ -26,6 +30,8 @@ export type World = {
   readonly limits: Map<string, number>
   /** The highest limit that a node ever had: what was granted under it may still be spent. */
   readonly highest: Map<string, number>
+  /** How often the limit of a node was changed. */
+  readonly versions: Map<string, number>
   readonly calls: Call[]
   readonly callsAt: Map<string, Call[]>
   /** By node and life: the calls that were under way when it let the last one through there, that one among them. */
@@ -110,12 +116,14 @@ export function openWorld(
     isDeadly: draw.chance(0.4),
     hasParts: mode === 'embedded' || draw.chance(0.3),
     isLearned: draw.chance(0.3),
+    isRoomy: draw.chance(0.4),
     now: 1_000_000,
     ledger: new Map(),
     control: [],
     logsAwayUntil: 0,
     limits: new Map(),
     highest: new Map(),
+    versions: new Map(),
     calls: [],
     callsAt: new Map(),
     lastUnderWay: new Map(),
@@ -135,12 +143,13 @@ export const count = (world: World, what: string, by = 1): void => {
 
 const usual: Readonly<Record<string, number>> = { org: 300, team: 230, agent: 90, run: 40 }
 export function limitAt(world: World, node: string): number {
-  const known = world.limits.get(node) ?? usual[node.split(':')[0]!]!
+  const known = world.limits.get(node) ?? usual[node.split(':')[0]!]! * (world.isRoomy ? 4 : 1)
   if (!world.limits.has(node)) setLimit(world, node, known)
   return known
 }
 export function setLimit(world: World, node: string, limit: number): void {
   world.limits.set(node, limit)
+  world.versions.set(node, (world.versions.get(node) ?? -1) + 1)
   world.highest.set(node, Math.max(limit, world.highest.get(node) ?? 0))
 }
 
@@ -178,8 +187,8 @@ export function decideOn(world: World, record: MoneyDecision): void {
     const reported = new Map<string, number>()
     const known = [...world.ledger].flatMap(([partition, all]) => all.slice(0, record.ledger_offsets[partition] ?? 0))
     for (const message of known)
-      if ('report' in message && `${message.gateway}.${message.epoch}` === life)
-        reported.set(message.node, Math.max(message.report, reported.get(message.node) ?? 0))
+      if ('gateway' in message && `${message.gateway}.${message.epoch}` === life)
+        for (const { node, report } of reportsIn(message)) reported.set(node, Math.max(report, reported.get(node) ?? 0))
     if (!world.expiries.has(life)) world.expiries.set(life, { at: world.now, reported })
   }
   for (const node of auditor.dirty) {
@@ -253,7 +262,10 @@ export function mostSpent(world: World, node: string): number {
     if (world.dead.has(call.life) || world.expiries.has(call.life))
       dead.set(call.life, (dead.get(call.life) ?? 0) + Math.max(call.bound, call.cost))
     else most += call.state === 'settled' ? call.cost : 0
-  for (const life of new Set([...world.dead, ...world.expiries.keys()]))
-    most += Math.max(dead.get(life) ?? 0, world.told.get(`${life} ${node}`) ?? 0)
+  for (const life of new Set([...world.dead, ...world.expiries.keys()])) {
+    const told = world.told.get(`${life} ${node}`) ?? 0
+    const silent = node.startsWith(`run:${life}:`) ? silentOf(birthrightOf(world.highest.get(node)!)) : 0
+    most += Math.max(dead.get(life) ?? 0, told + silent)
+  }
   return most
 }
