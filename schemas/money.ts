@@ -5,7 +5,8 @@ import { type LedgerMessage, ledgerMessage } from './ledger.ts'
 
 /**
  * How what is said of money stands on the log. The message itself is `data`; beside it stands, under the names of
- * columns, what an analyst asks for: the node, and its amounts in nano-dollars.
+ * columns, what an analyst asks for: the node, and its amounts in nano-dollars. Reports, of many nodes, are taken apart in
+ * SQL.
  */
 export const encodeLedger = (envelope: Envelope, message: LedgerMessage, key: string): Message =>
   encodeMoney(envelope, message, key)
@@ -24,7 +25,7 @@ function encodeMoney(envelope: Envelope, { type, ...data }: LedgerMessage | Mone
     JSON.stringify({
       scope: said.node,
       cost_nano_usd: said.spent_nano_usd,
-      bound_nano_usd: said.held_nano_usd ?? said.granted_nano_usd ?? said.asked_nano_usd,
+      bound_nano_usd: said.granted_nano_usd ?? said.asked_nano_usd,
       limit_nano_usd: said.limit_nano_usd,
       data,
     }),
@@ -39,7 +40,6 @@ export const decodeDecision = (message: Message): MoneyDecision | null => read(m
 type Amounts = {
   readonly node?: string | undefined
   readonly spent_nano_usd?: number | undefined
-  readonly held_nano_usd?: number | undefined
   readonly asked_nano_usd?: number | undefined
   readonly granted_nano_usd?: number | undefined
   readonly limit_nano_usd?: number | undefined

@@ -1,4 +1,5 @@
--- The movements of money: what gateways ask, settle and return, and what the enforcer grants and recalls.
+-- The movements of money: what gateways ask, settle and return, and what the enforcer grants and recalls. One row for each
+-- node of the budget tree: a gateway tells of many at a time, and of each it tells running totals of its life.
 CREATE VIEW IF NOT EXISTS ledger
 (
   ts DateTime64(3, 'UTC') COMMENT 'When it was told, by the clock of the teller',
@@ -23,8 +24,11 @@ CREATE VIEW IF NOT EXISTS ledger
   offset UInt64 COMMENT 'Place in the partition'
 )
 AS SELECT
-  ts, type, scope, org, team, agent, run_id, producer, epoch, cost_nano_usd, bound_nano_usd, limit_nano_usd,
-  rule, reason, policy_version, data, event_id, topic, partition, offset
-FROM events
+  ts, type, if(report = '', e.scope, JSONExtractString(report, 'node')) AS scope, org, team, agent, run_id, producer, epoch,
+  if(report = '', e.cost_nano_usd, JSONExtract(report, 'spent_nano_usd', 'Nullable(Int64)')) AS cost_nano_usd,
+  if(report = '', e.bound_nano_usd, JSONExtract(report, 'held_nano_usd', 'Nullable(Int64)')) AS bound_nano_usd,
+  limit_nano_usd, rule, reason, policy_version, if(report = '', e.data, report) AS data, event_id, topic, partition, offset
+FROM events AS e
+ARRAY JOIN if(JSONHas(e.data, 'reports'), JSONExtractArrayRaw(e.data, 'reports'), ['']) AS report
 WHERE kind IN ('ledger', 'control')
-COMMENT 'Movements of money, as gateways and the enforcer told them';
+COMMENT 'Movements of money, as gateways and the enforcer told them'

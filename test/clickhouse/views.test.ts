@@ -202,17 +202,32 @@ describe('what the views say', () => {
       data: { threshold: 0.8 },
     }
     await put([say(threshold)], 'sluice.alerts')
-    await put([say({ type: 'lease.requested', team: 'research', scope: 'team:research' })], 'sluice.ledger')
+    const reports = ['org/life', 'run:r9/life'].map((node, n) => ({ node, spent_nano_usd: n, held_nano_usd: 7 }))
+    await put(
+      [
+        say({ type: 'lease.requested', team: 'research', scope: 'team:research' }),
+        say({ type: 'lease.settled', data: { gateway: 'gateway-a', reports } }),
+      ],
+      'sluice.ledger',
+    )
     assert.deepEqual(await opened.rows('SELECT type, run_id, rule, action, evidence FROM signals'), [
       { type: 'kill', run_id: 'r9', rule: 'loop', action: 'kill', evidence: ['a.1.1', 'a.1.2'] },
     ])
     assert.deepEqual(await opened.rows('SELECT type, scope, data FROM alerts'), [
       { type: 'budget.threshold', scope: 'agent:researcher', data: '{"threshold":0.8}' },
     ])
-    assert.deepEqual(await opened.rows('SELECT type FROM ledger ORDER BY type'), [
-      { type: 'lease.granted' },
-      { type: 'lease.requested' },
-    ])
+    const ledger = await opened.rows(
+      'SELECT type, scope, cost_nano_usd, bound_nano_usd FROM ledger ORDER BY type, scope',
+    )
+    assert.deepEqual(
+      ledger.map(({ type, scope, cost_nano_usd, bound_nano_usd }) => [type, scope, cost_nano_usd, bound_nano_usd]),
+      [
+        ['lease.granted', 'run:r9', null, 9],
+        ['lease.requested', 'team:research', null, null],
+        ['lease.settled', 'org/life', 0, 7],
+        ['lease.settled', 'run:r9/life', 1, 7],
+      ],
+    )
   })
 
   test('a trace is the tree of runs with their calls, its parents right, its times those of the calls', async () => {
