@@ -122,8 +122,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const idleMs = () => inForce.config().runs.defaults.idleTimeoutMs
   /** What a run that goes on tells again from time to time is found within this. */
   const rememberedMs = () => idleMs() * (1 + retold)
-  // The name of a run holds the life that named it: no two gateways ever mint the same.
-  const runs = openRuns({ mint: numbered(`run-${short}-${life.epoch}`), idleMs })
+  // The name of a run holds the life that named it, which may spend there unasked: no two ever mint the same.
+  let spender: () => number = () => life.epoch
+  const runs = openRuns({ mint: numbered(() => `run-${short}-${spender()}`), idleMs })
   const reports = openReports()
   const killswitch = openKillswitch({
     observed: it => told.observed(it),
@@ -182,7 +183,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   // A run and its limits, or who signed a token, may be known to others only; but a log that is away is not waited for.
   const others = Promise.all([peers.known, bearers.signersKnown])
   await Promise.all([control.known, Promise.race([others, sleep(peersWaitMs, undefined, { ref: false })])])
+  spender = () => money.till.life().epoch
   const inFlight = { count: 0, draining: false }
+  const requests = `req-${short}-${life.epoch}`
   const pipeline: Pipeline = {
     policies: inForce.policies,
     identities: bearers.identities,
@@ -209,7 +212,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       queueAgeMs: () => Math.max(writer.backlog().ageMs, options.backlog?.().ageMs ?? 0),
     }),
     limits: config.limits,
-    mintRequestId: numbered(`req-${short}-${life.epoch}`),
+    mintRequestId: numbered(() => requests),
     inFlight,
     open,
   }
@@ -279,9 +282,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** `name-1`, `name-2`, …; joined, for a text in one piece is quicker to serialise than one that is put together. */
-function numbered(name: string): () => string {
+function numbered(name: () => string): () => string {
   let last = 0
-  return () => [name, ++last].join('-')
+  return () => [name(), ++last].join('-')
 }
 
 /** A run that nobody goes on with has ended, and what it waits for will not come. */

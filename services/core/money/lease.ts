@@ -51,6 +51,10 @@ export function admit(purse: Purse, call: string, tolls: readonly Toll[], now: n
   return wait
 }
 
+/** Whether each of these owners has acknowledged it: then it may spend. */
+export const isHeard = ({ terms }: Purse, partitions: readonly number[], now: number): boolean =>
+  partitions.every(partition => now < (terms.get(partition)?.endsAt ?? Number.NEGATIVE_INFINITY))
+
 /** Whether every term still runs: to be asked again just before the upstream is called, if anything was waited for. */
 export const mayStillSpend = (purse: Purse, tolls: readonly Toll[], now: number): boolean =>
   !purse.ended && tolls.every(({ partition }) => now < (termOf(purse, partition).endsAt ?? Number.NEGATIVE_INFINITY))
@@ -249,7 +253,8 @@ function touch(purse: Purse, pocket: Pocket): void {
   purse.dirty.add(pocket)
 }
 
-function end(purse: Purse): void {
+/** It admits nothing more, and says the last of each node once no call holds anything there. */
+export function end(purse: Purse): void {
   purse.ended = true
   for (const pocket of purse.pockets.values()) purse.dirty.add(pocket)
 }

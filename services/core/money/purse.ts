@@ -40,6 +40,8 @@ export type PurseSettings = {
   readonly aheadShare: number
   /** After so long without a call a run gives back what it was lent. */
   readonly idleMs: number
+  /** Runs that idle are some 200 bytes each: with more of them a gateway goes on in a new epoch, which has none. */
+  readonly parkedMost: number
 }
 export const usualSettings: PurseSettings = {
   termMs: 60_000,
@@ -47,7 +49,8 @@ export const usualSettings: PurseSettings = {
   waitMs: 2_000,
   waitingMost: 10_000,
   aheadShare: 1 / 6,
-  idleMs: 120_000,
+  idleMs: 30_000,
+  parkedMost: 200_000,
 }
 
 export type Term = {
@@ -105,10 +108,11 @@ export type Parked = readonly [number, number, number, number, number, number, n
 /** What a call needs at one node of its path. `boundNanoUsd`: what it can cost at most, where less than that is held. */
 export type Toll = BudgetNode & { readonly holdNanoUsd: number; readonly boundNanoUsd?: number }
 
-export const openPurse = (life: Life, settings: PurseSettings = usualSettings): Purse => ({
+/** `fence`: who owns what, where that was read before: an epoch that follows another reads on where that one stopped. */
+export const openPurse = (life: Life, settings: PurseSettings = usualSettings, fence: Fence = new Map()): Purse => ({
   life,
   settings,
-  fence: new Map(),
+  fence,
   terms: new Map(),
   pockets: new Map(),
   parked: new Map(),

@@ -3,7 +3,9 @@ import type { LedgerMessage, Life } from '../../../schemas/ledger.ts'
 import {
   type Admission,
   admit,
+  end,
   hear,
+  isHeard,
   isUnpledged,
   mayStillSpend,
   outgoing,
@@ -38,6 +40,8 @@ export type Till = {
   hear(decisions: readonly MoneyDecision[]): void
   /** Says again how each node stands; once that is on disk (true), nothing said before is needed any more. */
   restate(): Promise<boolean>
+  /** That which money is lent to now: by its name runs are named. */
+  readonly life: () => Life
   /** How many there are of them: runs that idle are not among them. */
   readonly nodes: () => number
   readonly figures: () => TillFigures
@@ -70,8 +74,8 @@ export type TillFigures = {
 }
 
 const limits = {
-  /** Settlements of so long go as one report; nobody waits for them. */
-  soonMs: 50,
+  /** Settlements of so long go as one word; nobody waits for them. */
+  soonMs: 100,
   /** A call that waits is looked at so often, for its patience may end with nobody saying anything. */
   lookMs: 100,
   /** Beats, asks that were lost. */
@@ -105,6 +109,8 @@ export function openTill(options: {
   const now = options.now ?? (() => performance.now())
   const wallNow = options.wallNow ?? Date.now
   let purse = openPurse(options.life, settings)
+  /** The next epoch, taken up as soon as it may spend: the one before has too much behind it. */
+  let next: Purse | null = null
   /** Epochs that were ended with calls under way: they still have to tell what these came to. */
   let former: Purse[] = []
   const waiting = new Map<string, (answer: Admission) => void>()
@@ -134,11 +140,28 @@ export function openTill(options: {
     )
   }
 
+  const after = ({ fence }: Purse): Purse => openPurse(options.nextLife(), settings, new Map(fence))
+  const purses = (): readonly Purse[] => (next === null ? [purse, ...former] : [purse, next, ...former])
+  /** What waits goes on waiting in the new epoch, and what is under way ends in the old one. */
+  const renew = (to: Purse): void => {
+    end(purse)
+    former.push(purse)
+    const calls = [...purse.waiting]
+    purse = to
+    next = null
+    for (const [call, { tolls }] of calls) {
+      const answer = admit(purse, call, tolls, now())
+      if (answer.verdict === 'wait') continue
+      waiting.get(call)?.(answer)
+      waiting.delete(call)
+    }
+  }
+
   /** Says what there is to say. */
   const speak = (): void => {
     if (later !== null) clearTimeout(later)
     later = null
-    for (const each of [purse, ...former])
+    for (const each of purses())
       for (const said of outgoing(each, each.ended ? [] : partitions, now())) {
         isUrgent ||= said.message.type !== 'lease.settled'
         tell(said)
@@ -225,6 +248,7 @@ export function openTill(options: {
     for (const last of retire(purse, isOver)) tell(last)
     takeBack(purse, now())
     park(purse, now())
+    if (purse.parked.size > settings.parkedMost) next ??= after(purse)
   }
   let ticks = 0
   const tick = setInterval(() => {
@@ -262,25 +286,15 @@ export function openTill(options: {
     },
 
     hear(decisions) {
-      for (const decision of decisions) for (const each of [purse, ...former]) hear(each, decision, now())
-      if (purse.ended) {
-        former.push(purse)
-        // What waits goes on waiting in the new epoch.
-        const calls = [...purse.waiting]
-        purse = openPurse(options.nextLife(), settings)
-        for (const [call, { tolls }] of calls) {
-          const answer = admit(purse, call, tolls, now())
-          if (answer.verdict === 'wait') continue
-          waiting.get(call)?.(answer)
-          waiting.delete(call)
-        }
-      }
+      for (const decision of decisions) for (const each of purses()) hear(each, decision, now())
+      if (purse.ended) renew(next ?? after(purse))
+      else if (next !== null && isHeard(next, partitions, now())) renew(next)
       answerWaiting()
       if (purse.dirty.size > 0) flushSoon()
     },
 
     restate() {
-      for (const each of [purse, ...former])
+      for (const each of purses())
         for (const pocket of each.pockets.values()) {
           pocket.isReported = false
           pocket.isBorn = false
@@ -290,6 +304,7 @@ export function openTill(options: {
       return unwritten.all()
     },
 
+    life: () => purse.life,
     nodes: () => purse.pockets.size,
 
     figures() {
@@ -315,7 +330,7 @@ export function openTill(options: {
       if (looking !== null) clearTimeout(looking)
       if (later !== null) clearTimeout(later)
       if (flushing !== null) clearImmediate(flushing)
-      for (const each of [purse, ...former]) for (const last of retire(each, () => true)) tell(last)
+      for (const each of purses()) for (const last of retire(each, () => true)) tell(last)
       await recorder.close()
     },
   }

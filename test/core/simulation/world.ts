@@ -97,6 +97,7 @@ export const times = {
   waitingMost: 10_000,
   aheadShare: 1 / 6,
   idleMs: 1_500,
+  parkedMost: 200_000,
 }
 export const wallOf = (world: World): number => 1_800_000_000_000 + world.now
 
