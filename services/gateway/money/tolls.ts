@@ -30,6 +30,7 @@ export function openTolls(partitions: number): Tolls {
   const known = new LRUCache<string, Reckoned & { readonly above: readonly Capped[] }>({ max: agentsKnown })
   /** Most runs have the budgets that the policy gives to all. */
   const spans = new WeakMap<readonly Budget[], { readonly spans: readonly Span[]; readonly until: number }>()
+  const minterOf = openMinters()
   const spansAt = (budgets: readonly Budget[], nowMs: number): readonly Span[] => {
     const before = spans.get(budgets)
     if (before !== undefined && nowMs < before.until) return before.spans
@@ -37,15 +38,12 @@ export function openTolls(partitions: number): Tolls {
     spans.set(budgets, { spans: found, until: untilOf(found) })
     return found
   }
+  const scopeOf = ({ id, budgets, version, isNew }: Capped): BudgetedScope => {
+    const partition = partitions === 1 ? 0 : partitionOf(id, partitions)
+    return { id, budgets, partition, mintedBy: minterOf(id), version, isNew }
+  }
   const nodes = (scopes: readonly Capped[], nowMs: number): readonly BudgetNode[] =>
-    nodesOf(
-      scopes.map(({ id, budgets, version, isNew }): BudgetedScope => {
-        const partition = partitions === 1 ? 0 : partitionOf(id, partitions)
-        return { id, budgets, partition, mintedBy: minter(id), version, isNew }
-      }),
-      nowMs,
-      spansAt,
-    )
+    nodesOf(scopes.map(scopeOf), nowMs, spansAt)
   const nodesOfRun = (run: CappedRun, nowMs: number): readonly BudgetNode[] => {
     if (run.reckoned !== null && nowMs < run.reckoned.until) return run.reckoned.nodes
     const found = nodes([run], nowMs)
@@ -85,9 +83,19 @@ const untilOf = (windows: readonly { readonly closesAt: number | null }[]): numb
 
 const none: readonly BudgetNode[] = []
 
-/** The life that named a run stands in the run's name: `run-<gateway>-<epoch>-<number>`. */
-function minter(scope: string): Life | undefined {
-  if (!scope.startsWith('run:run-')) return undefined
-  const [, gateway, epoch] = /^run:run-([a-z0-9-]+)-(\d+)-\d+$/.exec(scope) ?? []
-  return gateway === undefined ? undefined : { gateway: `gateway-${gateway}`, epoch: Number(epoch) }
+/**
+ * The life that named a run stands in the run's name: `run-<gateway>-<epoch>-<number>`. Most were named by the same one as
+ * the run before.
+ */
+function openMinters(): (scope: string) => Life | undefined {
+  let [prefix, life]: [string, Life | undefined] = ['', undefined]
+  return scope => {
+    if (!scope.startsWith('run:run-')) return undefined
+    if (life !== undefined && scope.startsWith(prefix) && /^\d+$/.test(scope.slice(prefix.length))) return life
+    const [, gateway, epoch] = /^run:run-([a-z0-9-]+)-(\d+)-\d+$/.exec(scope) ?? []
+    if (gateway === undefined) return undefined
+    life = { gateway: `gateway-${gateway}`, epoch: Number(epoch) }
+    prefix = scope.slice(0, scope.lastIndexOf('-') + 1)
+    return life
+  }
 }
