@@ -101,7 +101,7 @@ export async function openMoney(options: {
 }
 
 /** Owners are in no hurry to learn what calls came to; what they have to answer is flushed. */
-const lingerMs = 20
+const lingerMs = 50
 
 /** Messages that are read within a second … */
 const restateEvery = 50_000
