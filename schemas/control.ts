@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { life, nodeId } from './ledger.ts'
+import { type Life, life, nodeId } from './ledger.ts'
 
 /**
  * What the owner of a ledger partition decides about money. Where a record stands in `sluice.control` decides whether it
@@ -80,6 +80,10 @@ export const moneyDecision = z.discriminatedUnion('type', [
   gatewayExpired,
 ])
 export type MoneyDecision = z.infer<typeof moneyDecision>
+
+/** Whether a key is that of what was granted to this life. */
+export const isGrantOf = (key: string | null, { gateway, epoch }: Life): boolean =>
+  key?.includes(`|${gateway}.${epoch}|`) === true
 
 /**
  * The key under which compaction keeps the last record. The owner's epoch is part of it, lest a void record of an earlier

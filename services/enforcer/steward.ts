@@ -1,5 +1,6 @@
 import type { Alert } from '../../schemas/alert.ts'
 import type { MoneyDecision } from '../../schemas/control.ts'
+import { header } from '../../schemas/envelope.ts'
 import { decodeDecision, decodeLedger } from '../../schemas/money.ts'
 import { topics } from '../../schemas/topics.ts'
 import type { Books } from '../core/money/books.ts'
@@ -79,6 +80,8 @@ export function openSteward(options: StewardOptions): Steward {
     from: 'earliest',
     onBatch({ records }) {
       for (const record of records) {
+        // Not parsed where it is known: it can be all that was ever decided.
+        if (record.offset < controlNext && !told.has(record.headers[header.type] ?? '')) continue
         const decision = decodeDecision(record)
         if (decision !== null) hear(decision, record.offset)
       }
@@ -133,6 +136,9 @@ export function openSteward(options: StewardOptions): Steward {
     },
   }
 }
+
+/** Decisions of which people are told. */
+const told: ReadonlySet<string> = new Set<MoneyDecision['type']>(['budget.threshold', 'budget.exhausted'])
 
 /** What people are told of a decision. Its id says which crossing it was, so it is told once, whoever tells it. */
 function alertOf(record: MoneyDecision): { readonly id: string; readonly alert: Alert } | null {

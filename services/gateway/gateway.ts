@@ -176,6 +176,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const control = followControl({
     log: options.shared,
     listeners: [killswitch.hear, record => record.about === 'money' && money.hear(record.decision)],
+    spender: money.till.life,
     remembered: killswitch.remembered,
   })
   await bearers.keysKnown

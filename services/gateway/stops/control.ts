@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { MoneyDecision } from '../../../schemas/control.ts'
+import { isGrantOf, type MoneyDecision } from '../../../schemas/control.ts'
 import { header } from '../../../schemas/envelope.ts'
+import type { Life } from '../../../schemas/ledger.ts'
 import { decodeDecision } from '../../../schemas/money.ts'
 import { decodeSignal, type Signal, signalTypes } from '../../../schemas/stop.ts'
 import { topics } from '../../../schemas/topics.ts'
@@ -44,6 +45,8 @@ const patienceMs = 3_000
 export function followControl(options: {
   readonly log: EventLog
   readonly listeners: readonly ((record: ControlRecord) => void)[]
+  /** Whose money it is that the listeners ask for: what was decided of others' before it began is passed over. */
+  readonly spender?: () => Life
   /** A former life's knowledge stands on this disk. */
   readonly remembered?: boolean
 }): Control {
@@ -54,6 +57,7 @@ export function followControl(options: {
   let live = false
 
   const take = (record: LogRecord): void => {
+    if (!live && isPast(record, options.spender?.() ?? null)) return
     const read = readControl(record, live)
     if (read !== null) for (const listen of options.listeners) listen(read)
   }
@@ -91,6 +95,24 @@ export function followControl(options: {
     },
   }
 }
+
+/**
+ * What owners decided of each run that ever was is most of what stands on control, and nothing to a life that has not
+ * spent yet: it is not even parsed.
+ */
+function isPast({ headers, key }: LogRecord, spender: Life | null): boolean {
+  if (spender === null) return false
+  const type = headers[header.type] ?? ''
+  return type === 'lease.granted' ? !isGrantOf(key, spender) : ofNodes.has(type)
+}
+
+const ofNodes: ReadonlySet<string> = new Set<MoneyDecision['type']>([
+  'window.opened',
+  'lease.recalled',
+  'budget.exhausted',
+  'budget.balance',
+  'budget.threshold',
+])
 
 /** Null for what this program does not know: a later one's records are not for it to obey. */
 export function readControl(record: LogRecord, live = true): ControlRecord | null {
