@@ -205,17 +205,18 @@ export function retire(purse: Purse, isOver: (pocket: Pocket) => boolean): reado
 
 function attempt(purse: Purse, call: string, tolls: readonly Toll[], now: number): Admission {
   if (purse.ended) return { verdict: 'log_unavailable' }
-  for (const { partition } of tolls) {
-    const { endsAt } = termOf(purse, partition)
-    if (endsAt !== null && now >= endsAt) return { verdict: 'log_unavailable' }
+  let hasTerm = true
+  let isFree = true
+  for (const toll of tolls) {
+    const { endsAt } = termOf(purse, toll.partition)
+    if (endsAt === null) hasTerm = false
+    else if (now >= endsAt) return { verdict: 'log_unavailable' }
+    if (purse.short.has(toll.node) || lacks(purse, toll)) isFree = false
   }
-  const hasTerm = mayStillSpend(purse, tolls, now)
-  if (hasTerm && !tolls.some(toll => purse.short.has(toll.node) || lacks(purse, toll))) {
-    for (const toll of tolls) hold(purse, pocketOf(purse, toll), toll.holdNanoUsd, now)
-    purse.calls.set(call, tolls)
-    return admitted
-  }
-  return tolls.map(toll => refusal(purse, toll)).find(refused => refused !== null) ?? wait
+  if (!hasTerm || !isFree) return tolls.map(toll => refusal(purse, toll)).find(refused => refused !== null) ?? wait
+  for (const toll of tolls) hold(purse, pocketOf(purse, toll), toll.holdNanoUsd, now)
+  purse.calls.set(call, tolls)
+  return admitted
 }
 
 const lacks = (purse: Purse, toll: Toll): boolean => balance(pocketOf(purse, toll)) < toll.holdNanoUsd

@@ -71,9 +71,8 @@ export function lowered(prices: Prices, plan: Plan, call: Held, hold: Hold, left
 /** The same call, held to what such calls use; itself where that is no less than it can cost. */
 export function heldTo(prices: Prices, plan: Plan, call: Held, hold: Hold, tokens: Tokens): Hold {
   if (hold.costNanoUsd === null) return hold
-  const bounds = boundsOf(prices, plan, { ...call, inputTokens: tokens.inputTokens }, tokens.outputTokens)
-  const costNanoUsd = Math.max(...bounds.map(bound => bound.costNanoUsd))
-  if (costNanoUsd >= hold.costNanoUsd) return hold
+  const costNanoUsd = mostOf(prices, plan, { ...call, inputTokens: tokens.inputTokens }, tokens.outputTokens)
+  if (costNanoUsd === null || costNanoUsd >= hold.costNanoUsd) return hold
   const boundNanoUsd = hold.costNanoUsd
   const tolls = hold.tolls.map(toll => ({ ...toll, holdNanoUsd: costNanoUsd, boundNanoUsd }))
   return { ...hold, tolls, learned: { ...tokens, costNanoUsd } }
@@ -81,8 +80,7 @@ export function heldTo(prices: Prices, plan: Plan, call: Held, hold: Hold, token
 
 function held(prices: Prices, plan: Plan, call: Held, tokens: number, limit: number | null): Hold {
   const outputTokens = tokens * call.ask.choices
-  const bounds = boundsOf(prices, plan, call, outputTokens)
-  const costNanoUsd = bounds.length === 0 ? null : Math.max(...bounds.map(bound => bound.costNanoUsd))
+  const costNanoUsd = mostOf(prices, plan, call, outputTokens)
   const holdNanoUsd = costNanoUsd ?? 0
   const tolls = costNanoUsd === 0 ? [] : call.nodes.map(node => ({ ...node, holdNanoUsd }))
   return { inputTokens: call.inputTokens, outputTokens, costNanoUsd, tolls, limit, learned: null }
@@ -90,13 +88,20 @@ function held(prices: Prices, plan: Plan, call: Held, tokens: number, limit: num
 
 /** Output tokens for each choice that so much money pays for, after the input. */
 function affordable(prices: Prices, plan: Plan, call: Held, nanoUsd: number): number {
-  const bounds = boundsOf(prices, plan, call, 0)
-  const each = bounds.map(({ costNanoUsd, outputPicoUsd }) =>
-    outputPicoUsd === 0
-      ? limits.unsaid.most
-      : Math.floor(((nanoUsd - costNanoUsd) * 1_000) / outputPicoUsd / Math.max(1, call.ask.choices)),
-  )
-  return each.length === 0 ? limits.unsaid.most : Math.max(0, Math.min(...each))
+  let least = limits.unsaid.most
+  for (const { costNanoUsd, outputPicoUsd } of boundsOf(prices, plan, call, 0)) {
+    if (outputPicoUsd === 0) continue
+    const tokens = Math.floor(((nanoUsd - costNanoUsd) * 1_000) / outputPicoUsd / Math.max(1, call.ask.choices))
+    least = Math.min(least, tokens)
+  }
+  return Math.max(0, least)
+}
+
+/** What the call can cost at most, at the dearest target that it may come to; null where nobody knows a price. */
+function mostOf(prices: Prices, plan: Plan, call: Held, outputTokens: number): number | null {
+  let most: number | null = null
+  for (const { costNanoUsd } of boundsOf(prices, plan, call, outputTokens)) most = Math.max(most ?? 0, costNanoUsd)
+  return most
 }
 
 /** At each target that the call may come to. */
@@ -106,9 +111,12 @@ function boundsOf(
   { operation, ask, inputTokens, at }: Held,
   outputTokens: number,
 ): readonly Bound[] {
-  return [...plan.targets, ...plan.fallback].flatMap(({ provider, model }) => {
-    const modelRequested = model ?? ask.model
-    const bound = prices.boundOf({ provider, operation, modelRequested, inputTokens, outputTokens, at })
-    return bound === null ? [] : [bound]
-  })
+  const bounds: Bound[] = []
+  for (const targets of [plan.targets, plan.fallback])
+    for (const { provider, model } of targets) {
+      const modelRequested = model ?? ask.model
+      const bound = prices.boundOf({ provider, operation, modelRequested, inputTokens, outputTokens, at })
+      if (bound !== null) bounds.push(bound)
+    }
+  return bounds
 }
