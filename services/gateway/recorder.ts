@@ -21,8 +21,8 @@ export type Recorder<Said = Fact | Continued> = {
   /** Facts that the log has not taken yet. */
   waiting(): number
   readonly written: () => number
-  /** Writes what was told in this turn at once. Resolves when the disk has it; rejects with what the log broke on. */
-  flush(): Promise<void>
+  /** Somebody waits for what was told: readers of the log are shown it at once. */
+  hurry(): void
   close(): Promise<void>
 }
 
@@ -93,7 +93,7 @@ export function openRecorder<Said>(options: {
     tell: (fact, key, told) => keep(fact, key, now(), told),
     waiting: () => kept.length,
     written: () => written,
-    flush: () => writer.flush(),
+    hurry: () => void writer.flush().catch(() => {}), // a log that broke tells by its refusals
     async close() {
       closing = true
       if (timer !== null) clearTimeout(timer)

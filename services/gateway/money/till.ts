@@ -168,7 +168,7 @@ export function openTill(options: {
       }
     pledged?.()
     pledged = null
-    if (isUrgent) void recorder.flush().catch(() => {}) // a log that broke tells by its refusals
+    if (isUrgent) recorder.hurry()
     isUrgent = false
   }
   /** Calls that were read in the same turn speak together, when it ends. */

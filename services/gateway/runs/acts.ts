@@ -56,7 +56,9 @@ export async function actOn(pipeline: Pipeline, asker: Asker, run: Run, act: Act
   }
   if (act === 'finish')
     for (const unanswered of unansweredFacts(run.calls, Date.now())) pipeline.recorder.tell(unanswered, run.rootId)
-  const written = await pipeline.recorder.try(fact, run.rootId)
+  const telling = pipeline.recorder.try(fact, run.rootId)
+  pipeline.recorder.hurry()
+  const written = await telling
   if (written instanceof Fault) return refusals.logUnavailable()
   if (act === 'finish') {
     pipeline.runs.forget(run.id, reason ?? 'finished')

@@ -42,7 +42,9 @@ export async function actOnScope(
     policy_version: pipeline.policies().version,
     ...(reason === undefined ? {} : { reason }),
   }
-  const written = await pipeline.recorder.try(fact, scope)
+  const telling = pipeline.recorder.try(fact, scope)
+  pipeline.recorder.hurry()
+  const written = await telling
   if (written instanceof Fault) return refusals.logUnavailable()
   const event: Event = { id: written.id, source: '', time: Date.now(), ...fact }
   const decision = pipeline.killswitch.asked(event)

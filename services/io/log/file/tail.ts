@@ -47,8 +47,8 @@ export class Tail {
   /** Set where a failed write could not be taken back: until it is, nothing may be written behind the rubbish. */
   #dirty = false
   #broken: Fault | null = null
-  /** The time (`performance.now`) before which no group commit begins, and how long the pause after the next one is. */
-  #notBefore = 0
+  /** When the last group commit ended (`performance.now`), and how long the pause after it is. */
+  #endedAt = Number.NEGATIVE_INFINITY
   #pauseMs = commitPauseMs
   /** When the first record was written that no group commit covers, and whether somebody waits for it. */
   #waitingSince: number | null = null
@@ -173,8 +173,11 @@ export class Tail {
   /** Starts a group commit unless one is under way or due. `waited`: records have waited for this one. */
   #commit(waited = false): void {
     if (this.#syncing !== null || this.#pause !== null || this.#broken !== null || this.#durable === this.#next) return
-    const lingersTo = this.#isHurried || this.#waitingSince === null ? 0 : this.#waitingSince + this.#lingerMs
-    const pauseMs = this.#closing ? 0 : Math.max(this.#notBefore, lingersTo) - performance.now()
+    const from = this.#waitingSince ?? 0
+    const due = this.#isHurried
+      ? this.#endedAt + commitPauseMs
+      : Math.max(this.#endedAt + this.#pauseMs, from + this.#lingerMs)
+    const pauseMs = this.#closing ? 0 : due - performance.now()
     if (pauseMs > 0) {
       this.#pause = setTimeout(() => {
         this.#pause = null
@@ -186,7 +189,7 @@ export class Tail {
     this.#syncing = this.#sync().then(
       () => {
         this.#syncing = null
-        this.#notBefore = performance.now() + this.#pauseMs
+        this.#endedAt = performance.now()
         this.#commit()
       },
       error => {
