@@ -6,6 +6,7 @@ import type { Work } from '../../schemas/work.ts'
 import { cappedAbove } from '../../services/core/money/caps.ts'
 import type { Toll } from '../../services/core/money/purse.ts'
 import { type Money, openMoney } from '../../services/gateway/money/money.ts'
+import type { CappedRun } from '../../services/gateway/money/tolls.ts'
 import { openRecorder, type Recorder } from '../../services/gateway/recorder.ts'
 import { followControl } from '../../services/gateway/stops/control.ts'
 import { type Config, loadConfig } from '../../services/io/config/config.ts'
@@ -97,17 +98,21 @@ async function liveRun(gateway: Gateway, calls: number): Promise<void> {
     policy_version: config.policyVersion,
   }
   recorder.tell({ type: 'run.started', ...run, run_source: 'new', data: { started_at: Date.now() } }, runId)
-  for (let step = 1; step <= calls; step++) await call(gateway, run, step)
+  const capped = { id: `run:${runId}`, budgets: config.runs.defaults.budgets, version: 0, reckoned: null }
+  // Its name is this gateway's own: with the first call comes its birthright, and most calls need no word of their own.
+  await call(gateway, run, 1, { ...capped, isNew: true })
+  for (let step = 2; step <= calls; step++) await call(gateway, run, step, capped)
   recorder.tell({ type: 'run.finished', ...run, reason: 'idle', actor: 'gateway' }, runId)
 }
 
-async function call({ config, money, recorder, agent, runId }: Gateway, run: Work, step: number): Promise<void> {
+async function call(
+  { config, money, recorder, agent, runId }: Gateway,
+  run: Work,
+  step: number,
+  capped: CappedRun,
+): Promise<void> {
   const requestId = `req-${runId}-${step}`
-  const path = {
-    runs: [{ id: `run:${runId}`, budgets: config.runs.defaults.budgets, version: 0, reckoned: null }],
-    agent,
-    above: aboveOf(config, agent),
-  }
+  const path = { runs: [capped], agent, above: aboveOf(config, agent) }
   const tolls = money.tolls.of(path, Date.now()).map(node => ({ ...node, holdNanoUsd }))
   const taken = await held(money, requestId, tolls)
   const opening = openingOf({
