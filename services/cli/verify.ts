@@ -2,9 +2,9 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Breakers } from '../../schemas/breakers.ts'
 import { topics } from '../../schemas/topics.ts'
-import type { KeptBooks } from '../core/money/books-kept.ts'
+import type { KeptHead, KeptNode } from '../core/money/books-kept.ts'
 import { readShelf } from '../enforcer/shelf.ts'
-import { booksName, keptBooksIn } from '../enforcer/shelved-books.ts'
+import { booksName } from '../enforcer/shelved-books.ts'
 import { loadConfig } from '../io/config/config.ts'
 import { readSettings, type Settings } from '../io/config/settings.ts'
 import { Fault, textOf } from '../io/fault.ts'
@@ -14,6 +14,8 @@ import { within } from '../io/patience.ts'
 import { followPolicy } from '../io/policy/follow.ts'
 import { runningStack } from '../io/stack.ts'
 import { type Check, type Verdict, verdictOf } from '../replay/verify/check.ts'
+import { type Drawer, openDrawer } from '../replay/verify/drawer.ts'
+import type { Kept } from '../replay/verify/kept.ts'
 import type { Ask } from '../replay/verify/rows.ts'
 import { verify } from '../replay/verify/verify.ts'
 import { askClickHouse } from './clickhouse.ts'
@@ -38,6 +40,7 @@ export const command: Command = async (args, shell) => {
   const { logger, flush } = openLogger({ name: 'cli', level: 'error' })
   const log =
     settings.kafka === null ? await openFiles(settings, damage) : await openSharedLog(settings, 'cli-verify', logger)
+  const drawer = openDrawer()
   try {
     const checks = await verify({
       log,
@@ -47,7 +50,7 @@ export const command: Command = async (args, shell) => {
       live: settings.kafka !== null || runningStack(settings.dataDir) !== null,
       dense: settings.kafka === null,
       policies: await policiesOf(log, settings, shell),
-      kept: keptIn(settings),
+      kept: keptIn(settings, drawer),
       damage: () => [...damage],
     })
     const verdict = verdictOf(checks)
@@ -58,6 +61,7 @@ export const command: Command = async (args, shell) => {
     )
     return codes[verdict]
   } finally {
+    drawer.close()
     await log.close()
     flush()
   }
@@ -75,11 +79,17 @@ async function openFiles({ dataDir }: Settings, damage: Set<string>): Promise<Ev
 }
 
 /** What an enforcer that runs on this data directory keeps, as of one moment for each owner. */
-function keptIn({ dataDir, kafka }: Settings): ReadonlyMap<number, KeptBooks> {
+function keptIn({ dataDir, kafka }: Settings, drawer: Drawer): ReadonlyMap<number, Kept> {
   const dir = path.join(dataDir, 'enforcer')
   const owners = kafka === null ? 1 : topics.ledger.partitions
   const found = Array.from({ length: owners }, (_, owner) => {
-    const kept = readShelf(dir, booksName(owner), keptBooksIn)
+    const kept = readShelf(dir, booksName(owner), shelf => {
+      const head = shelf.head() as KeptHead | null // as the enforcer keeps it
+      if (head === null) return null
+      const nodes = drawer.aside<KeptNode>()
+      for (const [node, kept] of shelf.all()) nodes.put(node, kept as KeptNode)
+      return { head, nodes }
+    })
     return kept === null ? [] : [[owner, kept] as const]
   })
   return new Map(found.flat())

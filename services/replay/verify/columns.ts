@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import { header, parseEventId } from '../../../schemas/envelope.ts'
-import type { LogRecord } from '../../io/log/port.ts'
+import { parseEventId } from '../../../schemas/envelope.ts'
+import type { Raw } from './reading.ts'
 
 /**
  * The columns of the table `events` as texts, written here from a record of the log and by ClickHouse from a row, each in
@@ -81,34 +81,26 @@ export const hashedSql = `${hashSql} AS hashed`
 
 export type Cells = readonly string[]
 
-/** Our side; null for what the sink cannot make a row of either. */
-export function cellsOf({ headers, value }: LogRecord): Cells | null {
-  const time = Date.parse(headers[header.time] ?? '')
-  const id = headers[header.id] ?? ''
-  const type = headers[header.type] ?? ''
-  const body = bodyOf(value)
-  if (body === null || id === '' || type === '' || Number.isNaN(time)) return null
-  const origin = parseEventId(id)
-  const isOurs = origin !== null && origin.epoch >= 0 && origin.sequence >= 0
-  const row: Readonly<Record<string, unknown>> = {
-    ...body,
-    event_id: id,
-    ...(isOurs ? origin : {}),
-    type,
-    ts: time,
-    source: headers[header.source] ?? '',
-  }
-  return columns.map(({ name, of }) => of(row[name]))
-}
+const blank: Cells = columns.map(({ of }) => of(undefined))
+const places: ReadonlyMap<string, number> = new Map(columns.map(({ name }, i) => [name, i]))
 
-function bodyOf(value: Buffer): Readonly<Record<string, unknown>> | null {
-  try {
-    const body: unknown = JSON.parse(value.toString('utf8'))
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) return null
-    return body as Readonly<Record<string, unknown>> // an object that JSON made
-  } catch {
-    return null
+/** Our side; null for what the sink cannot make a row of either. A record says a third of the columns. */
+export function cellsOf(raw: Raw | null): Cells | null {
+  if (raw === null || raw.id === '' || raw.type === '' || Number.isNaN(raw.time)) return null
+  const cells = [...blank]
+  const fill = (name: string, value: unknown): void => {
+    const place = places.get(name)
+    if (place !== undefined) cells[place] = columns[place]?.of(value) ?? ''
   }
+  for (const name in raw) fill(name, raw[name])
+  fill('event_id', raw.id)
+  fill('ts', raw.time)
+  const origin = parseEventId(raw.id)
+  if (origin === null || origin.epoch < 0 || origin.sequence < 0) return cells
+  fill('producer', origin.producer)
+  fill('epoch', origin.epoch)
+  fill('sequence', origin.sequence)
+  return cells
 }
 
 export function halvesOf(cells: Cells): readonly [number, number] {

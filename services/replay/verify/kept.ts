@@ -1,41 +1,28 @@
-import type { MoneyDecision } from '../../../schemas/control.ts'
-import type { LedgerMessage } from '../../../schemas/ledger.ts'
-import { foldControl, foldLedger } from '../../core/money/booking.ts'
-import { type NodeBook, openBooks } from '../../core/money/books.ts'
-import type { KeptBooks } from '../../core/money/books-kept.ts'
-import type { Place } from '../../core/money/position.ts'
+import type { NodeBook } from '../../core/money/books.ts'
+import { booksFromHead, type KeptHead, type KeptNode } from '../../core/money/books-kept.ts'
+import { type Caps, openCaps } from './caps.ts'
 import { type Check, differ } from './check.ts'
+import type { Aside } from './drawer.ts'
+
+/** What an enforcer keeps on its disk, as of one moment. */
+export type Kept = { readonly head: KeptHead; readonly nodes: Aside<KeptNode> }
+
+export const capsKept = ({ head, nodes }: Kept): Caps => openCaps(booksFromHead(head), nodes)
 
 /**
- * What an enforcer keeps on its disk, against the log folded as far as it had read: what it goes on from after a restart
+ * What an enforcer keeps, against the log folded as far as it had read and no further: what it goes on from after a restart
  * is what it decides by.
  */
-export type Kept = {
-  readonly told: (message: LedgerMessage, at: Place) => void
-  readonly decided: (decision: MoneyDecision, offset: number) => void
-  readonly compare: () => void
-}
-
-export function openKept(check: Check, kept: KeptBooks): Kept {
-  const books = openBooks(kept.partition)
-  return {
-    told(message, at) {
-      if (at.offset < (kept.ledgerNext[at.partition] ?? 0)) foldLedger(books, message, at)
-    },
-    decided(decision, offset) {
-      if (offset < kept.controlNext) foldControl(books, decision, offset)
-    },
-    compare() {
-      const theirs = new Map(kept.nodes.map(book => [book.node, book]))
-      for (const node of new Set([...books.nodes.keys(), ...theirs.keys()])) {
-        check.compared += 1
-        const [folded, said] = [sumsOf(books.nodes.get(node)), sumsOf(theirs.get(node))]
-        for (const [name, sum] of Object.entries(said))
-          if (sum !== folded[name])
-            differ(check, node, `${name} is ${sum} there, the log says ${folded[name] ?? 'nothing'}`)
-      }
-    },
+export function compareKept(check: Check, kept: Kept, folded: Caps): void {
+  const theirs = capsKept(kept)
+  const compare = (node: string, there: NodeBook | undefined, here: NodeBook | undefined): void => {
+    check.compared += 1
+    const [said, sums] = [sumsOf(there), sumsOf(here)]
+    for (const [name, sum] of Object.entries(said))
+      if (sum !== sums[name]) differ(check, node, `${name} is ${sum} there, the log says ${sums[name] ?? 'nothing'}`)
   }
+  for (const there of theirs.all()) compare(there.node, there, folded.look(there.node))
+  for (const here of folded.all()) if (theirs.look(here.node) === undefined) compare(here.node, undefined, here)
 }
 
 type Sums = Pick<NodeBook, 'spent' | 'presumed' | 'leased' | 'beyond' | 'limit'>

@@ -1,4 +1,5 @@
 import { header, parseEventId } from '../../../schemas/envelope.ts'
+import { decodeRaw } from '../../../schemas/events.ts'
 import { type Heard, hear } from '../../core/sequence.ts'
 import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
 
@@ -88,6 +89,18 @@ export function openHearing(): Hearing {
     const hearing = hear(heard.get(name) ?? new Map(), told.map(tellingOf))
     heard.set(name, hearing.heard)
     return told.filter((_, i) => hearing.fresh[i])
+  }
+}
+
+/** A record, parsed once for all who look at it; null for what cannot be read. */
+export type Read = { readonly record: LogRecord; readonly raw: Raw | null }
+export type Raw = ReturnType<typeof decodeRaw>
+
+export function readOf(record: LogRecord): Read {
+  try {
+    return { record, raw: decodeRaw(record) }
+  } catch {
+    return { record, raw: null } // the sink tells the world about it
   }
 }
 

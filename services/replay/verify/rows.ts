@@ -3,7 +3,7 @@ import { topics } from '../../../schemas/topics.ts'
 import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
 import { type Check, differ, leave, placeOf } from './check.ts'
 import { type Cells, cellsOf, differenceOf, halvesOf } from './columns.ts'
-import { recordsOf, type Span } from './reading.ts'
+import { type Read, readOf, recordsOf, type Span } from './reading.ts'
 import { type Block, blocksQuery, type Found, type Row, rowsQuery, type Stranger, strangersQuery } from './rows-sql.ts'
 
 /** Asks ClickHouse; a row is what the query selects, numbers as numbers. Throws the Faults of whoever asks. */
@@ -16,10 +16,11 @@ export type Ask = <Row>(query: string) => Promise<readonly Row[]>
  * laid side by side.
  */
 export type Rows = {
-  /** The next records of a span, in their order, and those of them that tell something new. */
-  readonly take: (span: Span, records: readonly LogRecord[], fresh: readonly LogRecord[]) => void
-  /** Offsets at which no record was read. */
-  readonly holes: (span: Span) => readonly Hole[]
+  /** The next records of a span, in their order, and those of them that tell something new; each of these is to be taken. */
+  readonly pass: (span: Span, records: readonly LogRecord[], fresh: readonly LogRecord[]) => void
+  readonly take: (span: Span, read: Read) => void
+  /** Offsets at which no record was read, up to the span's end or below another offset. */
+  readonly holes: (span: Span, below?: number) => readonly Hole[]
   /** Up to the spans' ends, which may be nearer than what was taken: as far as rows are stored. */
   readonly compare: (log: EventLog, ask: Ask, spans: readonly Span[]) => Promise<void>
 }
@@ -54,12 +55,13 @@ export function openRows(check: Check, since: number): Rows {
     sideOf(at).holes.some(({ from, to }) => offset >= from && offset < to)
 
   return {
-    holes(span) {
+    holes(span, below = span.to) {
       const { holes, next } = sideOf(span)
       const rest = next ?? span.from
-      return rest < span.to ? [...holes, { from: rest, to: span.to }] : holes
+      const read = below < rest ? holes.filter(({ from }) => from < below) : holes
+      return rest < below ? [...read, { from: rest, to: below }] : read
     },
-    take(span, records, fresh) {
+    pass(span, records, fresh) {
       const side = sideOf(span)
       for (const { offset } of records) {
         const next = side.next ?? span.from
@@ -70,13 +72,17 @@ export function openRows(check: Check, since: number): Rows {
         const told = new Set(fresh)
         for (const record of records) if (!told.has(record)) side.again.add(record.offset)
       }
-      for (const record of fresh) {
-        if (timeOf(record) < since) continue
-        const [a, b] = halvesOf(cellsOf(record) ?? [])
-        const number = blockAt(record.offset)
-        const block = side.blocks.get(number) ?? { n: 0, a: 0, b: 0 }
-        side.blocks.set(number, { n: block.n + 1, a: block.a + a, b: block.b + b })
-      }
+    },
+    take(span, { record, raw }) {
+      if (since > 0 && timeOf(record) < since) return
+      const { blocks } = sideOf(span)
+      const [a, b] = halvesOf(cellsOf(raw) ?? [])
+      const number = blockAt(record.offset)
+      const block = blocks.get(number) ?? { n: 0, a: 0, b: 0 }
+      block.n += 1
+      block.a += a
+      block.b += b
+      blocks.set(number, block)
     },
 
     async compare(log, ask, spans) {
@@ -153,7 +159,7 @@ export function openRows(check: Check, since: number): Rows {
         if (first === undefined) differ(check, where, 'missing in the table')
         else if (stored.length > 1) differ(check, where, `${stored.length} rows in the table`)
         else {
-          const why = cellsDiffer(cellsOf(record), first)
+          const why = cellsDiffer(cellsOf(readOf(record).raw), first)
           if (why !== null) differ(check, where, why)
         }
       }

@@ -71,7 +71,7 @@ export function openSignals(check: Check, policies: ReadonlyMap<string, Breakers
     },
 
     happened(event, partition) {
-      evidence.delete(event.id)
+      if (evidence.size > 0) evidence.delete(event.id)
       const act = decideActs(noStops(), event)
       if (act !== null) asked.set(act.id, event.time)
       const version = event.policy_version

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Breakers } from '../../../schemas/breakers.ts'
-import { decodeRaw, type Event } from '../../../schemas/events.ts'
+import type { Event } from '../../../schemas/events.ts'
 import { topics } from '../../../schemas/topics.ts'
-import type { KeptBooks } from '../../core/money/books-kept.ts'
 import type { EventLog, LogRecord, Partition } from '../../io/log/port.ts'
 import { openCalls } from './calls.ts'
 import { type Check, differ, leave, openCheck } from './check.ts'
+import { type Drawer, openDrawer } from './drawer.ts'
+import type { Kept } from './kept.ts'
 import { openLedger } from './ledger.ts'
-import { type Hearing, openCursor, openHearing, recordsOf, type Span, spansOf } from './reading.ts'
+import { type Hearing, openCursor, openHearing, type Read, readOf, recordsOf, type Span, spansOf } from './reading.ts'
 import { type Ask, keptSince, openRows, type Rows } from './rows.ts'
 import { openSignals } from './signals.ts'
 import { compareViews } from './views.ts'
@@ -30,7 +31,7 @@ export type VerifyOptions = {
   readonly dense: boolean
   readonly policies: ReadonlyMap<string, Breakers>
   /** What enforcers of this machine keep on its disk, by owner; read before this begins. */
-  readonly kept: ReadonlyMap<number, KeptBooks>
+  readonly kept: ReadonlyMap<number, Kept>
   /** Damage that the log met so far: `where` is a file and a place in it. */
   readonly damage: () => readonly string[]
   readonly now?: () => number
@@ -49,6 +50,15 @@ const limits = {
 }
 
 export async function verify(options: VerifyOptions): Promise<readonly Check[]> {
+  const drawer = openDrawer()
+  try {
+    return await compared(options, drawer)
+  } finally {
+    drawer.close()
+  }
+}
+
+async function compared(options: VerifyOptions, drawer: Drawer): Promise<readonly Check[]> {
   const { log, warehouse, live, policies } = options
   const now = options.now ?? Date.now
   const checks = {
@@ -77,6 +87,7 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
   const calls = openCalls(checks.calls, {
     ordered: written.length <= 1,
     heardUntil: gateway => folded.heardUntil(gateway) ?? cutAt,
+    drawer,
   })
   const hearing = openHearing()
   const counted = count(checks.log, rows, hearing)
@@ -89,6 +100,8 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
     isWhole: ledger.every(({ from }) => from === 0),
     kept: keptWithin(options.kept, ledger),
     checkKept: checks.kept,
+    isCompacted: below => control.some(span => rows.holes(span, below).length > 0),
+    drawer,
     seen: (partition, record) => {
       const span = ledger.find(one => one.partition === partition)
       if (span !== undefined) counted(span, [record])
@@ -102,21 +115,20 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
         await folded.decided(record)
       }
     }
-  const isCompacted = control.some(span => rows.holes(span).length > 0)
-  await folded.finish(isCompacted)
+  await folded.finish()
   for (const { cursor } of cursors.values()) await cursor.close()
   let begins = folded.begins()
   for (const span of written) {
     let first = true
     for await (const records of recordsOf(log, span))
-      for (const record of counted(span, records)) {
-        const event = eventIn(record)
-        if (event === null) continue
+      counted(span, records, read => {
+        const event = eventIn(read)
+        if (event === null) return
         if (first && span.from > 0) begins = Math.max(begins, event.time)
         first = false
         calls.take(event)
         signals.happened(event, span.partition)
-      }
+      })
   }
   for (const span of alerts) for await (const records of recordsOf(log, span)) counted(span, records)
 
@@ -126,14 +138,14 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
       written,
       hearing,
       event => calls.take(event),
-      () => calls.isBehind(folded.books),
+      () => calls.isBehind(folded.caps),
     )
-  calls.compare(folded.books, { since: begins })
+  calls.compare(folded.caps, { since: begins })
   signals.compare({
     settledBefore: live ? cutAt - limits.decideMs : cutAt - (limits.decideMs >> 1),
     partitions: written.length,
     isWhole: written.every(({ from }) => from === 0),
-    isCompacted,
+    isCompacted: control.some(span => rows.holes(span).length > 0),
   })
   for (const where of options.damage()) differ(checks.log, where, 'damaged')
   if (options.dense)
@@ -156,7 +168,7 @@ export async function verify(options: VerifyOptions): Promise<readonly Check[]> 
 /** Those that go on where the ledger still is. */
 const keptWithin = (kept: VerifyOptions['kept'], ledger: readonly Span[]): VerifyOptions['kept'] =>
   new Map(
-    [...kept].filter(([, one]) => ledger.every(({ partition, from }) => (one.ledgerNext[partition] ?? 0) >= from)),
+    [...kept].filter(([, one]) => ledger.every(({ partition, from }) => (one.head.ledgerNext[partition] ?? 0) >= from)),
   )
 
 const holeIn = ({ topic, partition }: Partition, from: number, to: number): string =>
@@ -164,11 +176,16 @@ const holeIn = ({ topic, partition }: Partition, from: number, to: number): stri
 
 const count =
   (check: Check, rows: Rows, hearing: Hearing) =>
-  (span: Span, records: readonly LogRecord[]): readonly LogRecord[] => {
+  (span: Span, records: readonly LogRecord[], look: (read: Read) => void = () => {}): void => {
     check.compared += records.length
     const fresh = hearing(span, records)
-    rows.take(span, records, fresh)
-    return fresh
+    rows.pass(span, records, fresh)
+    for (const record of fresh) {
+      // One by one: a batch of parsed records is long-lived to whoever collects garbage.
+      const read = readOf(record)
+      rows.take(span, read)
+      look(read)
+    }
   }
 
 /** Goes on reading the events behind the cut as long as more of them are needed, for a while. */
@@ -187,7 +204,7 @@ async function readOn(
     for (const span of more)
       for await (const records of recordsOf(log, { ...span, from: ends.get(span.partition) ?? span.from }))
         for (const record of hearing(span, records)) {
-          const event = eventIn(record)
+          const event = eventIn(readOf(record))
           if (event !== null) take(event)
         }
     ends = new Map(more.map(({ partition, to }) => [partition, to]))
@@ -208,11 +225,5 @@ async function reached({ log, sinkGroup }: VerifyOptions, spans: readonly Span[]
   }
 }
 
-/** Events were written from checked types: they are not checked again. Null for what cannot be read. */
-function eventIn(record: LogRecord): Event | null {
-  try {
-    return decodeRaw(record) as Event
-  } catch {
-    return null // the sink tells the world about it
-  }
-}
+/** Events were written from checked types: they are not checked again. */
+const eventIn = ({ raw }: Read): Event | null => raw as Event | null
