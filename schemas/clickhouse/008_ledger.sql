@@ -31,4 +31,4 @@ AS SELECT
 FROM events AS e
 ARRAY JOIN if(JSONHas(e.data, 'reports'), JSONExtractArrayRaw(e.data, 'reports'), ['']) AS report
 WHERE kind IN ('ledger', 'control')
-COMMENT 'Movements of money, as gateways and the enforcer told them'
+COMMENT 'Movements of money, as gateways and the enforcer told them';
