@@ -2,7 +2,7 @@ import type { Breakers } from '../../schemas/breakers.ts'
 import type { RuleSignal } from '../../schemas/signal.ts'
 import { volatileOf } from '../../services/core/rules/args.ts'
 import { fold, openRules } from '../../services/core/rules/rules.ts'
-import { emptyTrail, follow } from '../../services/core/rules/step.ts'
+import { follow, newTrail } from '../../services/core/rules/step.ts'
 import { eventsOf } from './events.ts'
 import type { Recorded } from './recorded.ts'
 
@@ -61,14 +61,13 @@ export function judge(run: Recorded, policy: Breakers): Judged {
 function labelsOf(run: Recorded, policy: Breakers): Judged['labels'] {
   const volatile = volatileOf(policy.volatile)
   const labels = { hit: 0, alarm: 0, missed: 0 }
-  let trail = emptyTrail
+  const trail = newTrail()
   let before: number | null = null
   for (const { event, step } of eventsOf(run)) {
     const read = follow(trail, event, volatile)
-    trail = read.trail
-    if (read.step === null || read.step.lane !== 'tool') continue
-    const says = read.step.call !== null && read.step.call === before
-    before = read.step.call
+    if (read === null || read.lane !== 'tool') continue
+    const says = read.call !== null && read.call === before
+    before = read.call
     const label = step.upstream?.relation_to_previous_action
     if (label === undefined) continue
     if (says) labels[label === 'Repetition' ? 'hit' : 'alarm']++

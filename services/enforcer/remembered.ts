@@ -19,7 +19,7 @@ export type Remembered = {
 const inMemoryMs = 600_000
 
 /** What another version of this program has kept lies elsewhere, and is nothing to this one. */
-export const rulesName = 'rules-2'
+export const rulesName = 'rules-3'
 export const rulesLimits = {
   /** At two to four kilobytes each, in two halves: two gigabytes of a disk. */
   rows: 300_000,
@@ -34,8 +34,11 @@ export function remember(rules: Rules, shelf: Shelf): Remembered {
     for (const [life, sequence] of head.heard) rules.heard.set(life, sequence)
     rules.turns = head.turns
   }
+  /** Since it was kept last. */
+  let changed: ScopeId[] = []
+  /** What is on its way to the disk, by and by. */
+  let leaving: ReadonlyMap<ScopeId, Row | null> = new Map()
   const beyond: Beyond = {
-    changed: [],
     gone: new Set(),
     round: 1,
     take(scope) {
@@ -44,43 +47,53 @@ export function remember(rules: Rules, shelf: Shelf): Remembered {
       bringUp(row.kept, rules.turns, row.turn)
       return { ...row.kept, round: 0 }
     },
+    changes(scope, kept) {
+      const row = leaving.get(scope)
+      // It may not be written yet, and has to be as it was when the keep began.
+      if (row?.kept === kept) row.kept = structuredClone(kept)
+      changed.push(scope)
+    },
   }
   rules.shelf = beyond
 
   return {
     offsets: head?.offsets ?? {},
     async keep(offsets) {
-      const { changed, gone } = beyond
-      Object.assign(beyond, { changed: [], gone: new Set(), round: beyond.round + 1 })
+      const { gone } = beyond
+      const before = changed
+      changed = []
+      Object.assign(beyond, { gone: new Set(), round: beyond.round + 1 })
       const { now: turn } = rules.turns
       const rows = new Map<ScopeId, Row | null>()
-      for (const scope of gone) rows.set(scope, null)
       let newest = 0
-      for (const scope of changed) {
+      for (const scope of gone) rows.set(scope, null)
+      for (const scope of before) {
         const kept = rules.scopes.get(scope)
         if (kept === undefined) continue // dismissed since, or given up
         newest = Math.max(newest, kept.at)
-        // States are values, so this stays as it is while the rules go on.
-        rows.set(scope, { turn, kept: { ...kept, states: { ...kept.states } } })
+        rows.set(scope, { turn, kept })
       }
+      leaving = rows
       const next: Head = { offsets, heard: [...rules.heard], turns: rules.turns }
       try {
         await shelf.keep(next, [...rows])
       } catch (error) {
-        beyond.changed.push(...changed)
+        changed = [...before, ...changed]
         for (const scope of gone) if (!rules.scopes.has(scope)) beyond.gone.add(scope)
         throw error
+      } finally {
+        leaving = new Map()
       }
       if (shelf.isFull()) shelf.turn()
       // By the clock of the events: whoever reads what was written while nobody read is in the midst of it.
-      const before = Math.min(newest, Date.now()) - inMemoryMs
+      const idleSince = Math.min(newest, Date.now()) - inMemoryMs
       for (const [scope, { at, round }] of rules.scopes)
-        if (at < before && round !== beyond.round) rules.scopes.delete(scope)
+        if (at < idleSince && round !== beyond.round) rules.scopes.delete(scope)
     },
   }
 }
 
-type Row = { readonly turn: number; readonly kept: Kept }
+type Row = { readonly turn: number; kept: Kept }
 type Head = {
   readonly offsets: Readonly<Record<number, number>>
   readonly heard: readonly (readonly [string, number])[]

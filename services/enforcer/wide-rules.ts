@@ -32,7 +32,7 @@ export const wideGroup = 'enforcer-wide-rules'
 export const widePartition = 0
 
 const topic = topics.events.name
-const wideName = 'wide-rules-1'
+const wideName = 'wide-rules-2'
 
 /** An heir with an empty disk reads at least so much again: three times the longest window that rules come with. */
 const readAgainMs = 900_000

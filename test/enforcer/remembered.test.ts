@@ -61,6 +61,35 @@ test(`rules that forget what is on the shelf, or die, say what rules say that ne
   )
 })
 
+test('what is kept is of the moment at which that was asked for, though rules go on while it is written', async t => {
+  const shelf = openShelf(dirOf(t), 'some', rulesLimits)
+  t.after(() => shelf.close())
+  const rules = openRules(policyOf({ loop: {}, errorRate: {} }), 'v')
+  const remembered = remember(rules, shelf)
+  // So many runs that they are not written in one slice.
+  const events = history(
+    [1, 2].flatMap(n => times(700, i => tool('ls', '{}', `${n}`, `r${i}`))),
+    1,
+  )
+  const check = () => {
+    const expected = known(rules)
+    return () => {
+      for (const [scope, kept] of expected) {
+        const { round, ...read } = rules.shelf?.take(scope) ?? assert.fail(scope)
+        assert.deepEqual(read, kept, scope)
+      }
+    }
+  }
+  play(rules, events.slice(0, 1_400))
+  const isOfThen = check()
+  const keeping = remembered.keep({})
+  play(rules, events.slice(1_400))
+  await keeping
+  isOfThen()
+  await remembered.keep({})
+  check()()
+})
+
 test('a policy that came while a run was only on the shelf holds for it as for all others', async t => {
   const shelf = openShelf(dirOf(t), 'some', rulesLimits)
   t.after(() => shelf.close())

@@ -36,11 +36,12 @@ export function bind<Name extends RuleName, State extends Armed>(
     sees: rule.sees,
     scopes: scopes === undefined ? null : seen => scopes(seen, knobs),
     fold(states, seen, scope) {
-      const before = (states[rule.name] as State | undefined) ?? rule.initial // only this rule puts states under its name
-      const after = rule.evolve(before, seen, knobs, scope)
-      if (after === before) return null
-      states[rule.name] = after
-      return rule.decide(before, after, seen, knobs)
+      const known = (states[rule.name] as State | undefined) ?? null // only this rule puts states under its name
+      const before = known?.peak ?? 0
+      const state = rule.evolve(known, seen, knobs, scope)
+      if (state === null) return null
+      if (state !== known) states[rule.name] = state
+      return state.peak > before ? rule.decide(before, state, seen, knobs) : null
     },
   }
 }

@@ -1,9 +1,9 @@
-import { type Armed, crossed, linesOf, peakOf, type Rule, withEvidence, withLane } from './rule.ts'
+import { type Armed, addEvidence, crossed, linesOf, peakOf, type Rule } from './rule.ts'
 import type { Lane } from './step.ts'
 
 type State = Armed & Readonly<Record<Lane, Streak>>
-type Streak = { readonly denials: number; readonly at: number; readonly ids: readonly string[] }
-const none: Streak = { denials: 0, at: 0, ids: [] }
+type Streak = { denials: number; at: number; ids: string[] }
+const none = (): Streak => ({ denials: 0, at: 0, ids: [] })
 
 /**
  * Refusals that asking again does not change. A run that is paused or slowed down is told to come again, so its knocking
@@ -27,29 +27,30 @@ const denials: ReadonlySet<string> = new Set([
 export const deniedStreak: Rule<'deniedStreak', State> = {
   name: 'deniedStreak',
   sees: ['admission.refused', 'admission.granted', 'tool.returned', 'agent.returned'],
-  initial: { peak: 0, tool: none, llm: none },
 
-  evolve(state, { event }, knobs) {
+  evolve(known, { event }, knobs) {
     const isTool = event.type === 'tool.returned' || event.type === 'agent.returned'
     const lane: Lane = isTool || ('operation' in event && toolOperations.has(event.operation)) ? 'tool' : 'llm'
-    const was = state[lane]
     const refused = 'outcome' in event && event.outcome === 'blocked'
-    if (!refused && was === none) return state
-    let streak = none
+    if (refused ? !('reason' in event && denials.has(event.reason ?? '')) : known === null) return known
+    const state = known ?? { peak: 0, tool: none(), llm: none() }
+    const streak = state[lane]
+    if (!refused && streak.denials === 0) return state
     if (refused) {
-      if (!('reason' in event) || !denials.has(event.reason ?? '')) return state
       const latency = 'latency_ms' in event ? (event.latency_ms ?? 0) : 0
-      if (event.time - latency < was.at) return state
-      streak = { denials: was.denials + 1, at: event.time, ids: withEvidence(was.ids, event.id) }
-    }
-    const level = Math.max(streak.denials, lane === 'tool' ? state.llm.denials : state.tool.denials)
-    return withLane(peakOf(state.peak, level, linesOf(knobs, knobs.count)), lane, streak, state)
+      if (event.time - latency < streak.at) return state
+      streak.denials += 1
+      streak.at = event.time
+      addEvidence(streak.ids, event.id)
+    } else Object.assign(streak, none())
+    state.peak = peakOf(state.peak, Math.max(state.tool.denials, state.llm.denials), linesOf(knobs, knobs.count))
+    return state
   },
 
-  decide(before, after, { event }, knobs) {
-    const line = crossed(linesOf(knobs, knobs.count), before, after)
+  decide(before, state, { event }, knobs) {
+    const line = crossed(linesOf(knobs, knobs.count), before, state)
     if (line === null) return null
-    const { denials: count, ids } = after.tool.denials > after.llm.denials ? after.tool : after.llm
+    const { denials: count, ids } = state.tool.denials > state.llm.denials ? state.tool : state.llm
     return { line, evidence: ids, data: { denials: count, reason: ('reason' in event && event.reason) || null } }
   },
 }

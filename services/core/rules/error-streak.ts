@@ -1,16 +1,15 @@
-import type { Event } from '../../../schemas/events.ts'
-import { type Armed, crossed, linesOf, peakOf, type Rule, withEvidence, withLane } from './rule.ts'
-import { type Heard, heardNow, knew, type Lane, type Step, unheard } from './step.ts'
+import { type Armed, addEvidence, crossed, linesOf, peakOf, type Rule } from './rule.ts'
+import { type Heard, heardNow, knew, type Lane, unheard } from './step.ts'
 
 type State = Armed & Readonly<Record<Lane, Streak>>
 type Streak = {
-  readonly errors: number
+  errors: number
   /** The last one that was counted. */
-  readonly heard: Heard
-  readonly ids: readonly string[]
+  heard: Heard
+  ids: string[]
 }
 
-const noErrors: Streak = { errors: 0, heard: unheard, ids: [] }
+const noErrors = (): Streak => ({ errors: 0, heard: unheard, ids: [] })
 
 /**
  * Errors in a row, of tools and of models each for themselves: between two failures of a tool its model answers. Calls
@@ -19,28 +18,30 @@ const noErrors: Streak = { errors: 0, heard: unheard, ids: [] }
 export const errorStreak: Rule<'errorStreak', State> = {
   name: 'errorStreak',
   sees: ['tool.returned', 'agent.returned', 'llm.completed'],
-  initial: { peak: 0, tool: noErrors, llm: noErrors },
 
-  evolve(state, { event, step }, knobs) {
-    if (step === null || step.isAnew || !('outcome' in event)) return state
+  evolve(known, { event, step }, knobs) {
+    if (step === null || step.isAnew || !('outcome' in event)) return known
+    // What was stopped or given up says nothing of whether it would have worked.
+    if (event.outcome !== 'error' && (event.outcome !== 'success' || known === null)) return known
+    const state = known ?? { peak: 0, tool: noErrors(), llm: noErrors() }
     const streak = state[step.lane]
-    const next = after(streak, event, step, event.outcome)
-    if (next === streak) return state
-    const level = Math.max(next.errors, step.lane === 'tool' ? state.llm.errors : state.tool.errors)
-    return withLane(peakOf(state.peak, level, linesOf(knobs, knobs.count)), step.lane, next, state)
+    if (event.outcome === 'success') {
+      if (streak.errors === 0) return state
+      Object.assign(streak, noErrors())
+    } else {
+      if (!knew(step, event, streak.heard)) return state
+      streak.errors += 1
+      streak.heard = heardNow(step, event)
+      addEvidence(streak.ids, event.id)
+    }
+    state.peak = peakOf(state.peak, Math.max(state.tool.errors, state.llm.errors), linesOf(knobs, knobs.count))
+    return state
   },
 
-  decide(before, after, { step }, knobs) {
-    const line = crossed(linesOf(knobs, knobs.count), before, after)
+  decide(before, state, { step }, knobs) {
+    const line = crossed(linesOf(knobs, knobs.count), before, state)
     if (line === null || step === null) return null
-    const { errors, ids } = after[step.lane]
+    const { errors, ids } = state[step.lane]
     return { line, evidence: ids, data: { errors, call: step.name, kind: step.lane } }
   },
-}
-
-function after(streak: Streak, event: Event, step: Step, outcome: string): Streak {
-  if (outcome === 'success') return streak.errors === 0 ? streak : noErrors
-  // What was stopped or given up says nothing of whether it would have worked.
-  if (outcome !== 'error' || !knew(step, event, streak.heard)) return streak
-  return { errors: streak.errors + 1, heard: heardNow(step, event), ids: withEvidence(streak.ids, event.id) }
 }

@@ -1,6 +1,6 @@
 import type { RuleName } from '../../../schemas/breakers.ts'
 import type { Armed, ScopeId } from './rule.ts'
-import { emptyTrail, type Trail } from './step.ts'
+import type { Trail } from './step.ts'
 
 /** What rules remember: of each scope its states, and how far each producer has been heard. Changed in place. */
 export type Memory = {
@@ -15,10 +15,11 @@ export type Memory = {
 /** Whoever keeps what is known on a disk: what is asked for again is taken from there, and it is told what is new. */
 export type Shelf = {
   readonly take: (scope: ScopeId) => Kept | null
-  /** Scopes that are not as they were kept last, and those that are to be forgotten. It empties them. */
-  changed: ScopeId[]
+  /** Told of each scope before it changes for the first time in a round. */
+  readonly changes: (scope: ScopeId, kept: Kept) => void
+  /** Scopes that are to be forgotten. It empties it. */
   gone: Set<ScopeId>
-  /** Rises whenever it has. */
+  /** Rises whenever it begins to keep what has changed. */
   round: number
 }
 
@@ -27,11 +28,11 @@ export type Kept = {
   /** Time of its latest event, Unix milliseconds. */
   at: number
   costNanoUsd: number
-  /** Of a run. */
-  trail: Trail
+  /** Of a run that has made a step. */
+  trail: Trail | null
   /** The shelf's, in which it was told that this has changed. */
   round: number
-  readonly states: Partial<Record<RuleName, Armed>>
+  states: Partial<Record<RuleName, Armed>>
 }
 
 const limits = {
@@ -48,12 +49,12 @@ const limits = {
 
 export function keptOf(rules: Memory, scope: ScopeId, time: number): Kept {
   const kept = rules.scopes.get(scope) ?? taken(rules, scope)
-  if (time > kept.at) kept.at = time
   const { shelf } = rules
   if (shelf !== null && kept.round !== shelf.round) {
     kept.round = shelf.round
-    shelf.changed.push(scope)
+    shelf.changes(scope, kept)
   }
+  if (time > kept.at) kept.at = time
   return kept
 }
 
@@ -62,7 +63,7 @@ function taken(rules: Memory, scope: ScopeId): Kept {
   if (scopes.size >= limits.scopes) giveUpOne(rules)
   // What was forgotten since it was kept is not there any more.
   const known = shelf === null || shelf.gone.delete(scope) ? null : shelf.take(scope)
-  const kept = known ?? { at: 0, costNanoUsd: 0, trail: emptyTrail, round: 0, states: {} }
+  const kept = known ?? { at: 0, costNanoUsd: 0, trail: null, round: 0, states: {} }
   scopes.set(scope, kept)
   return kept
 }
@@ -122,7 +123,10 @@ export function evict(rules: Memory, before: number): readonly (readonly [ScopeI
 
 /** A scope begins afresh, as a run does by `run.resumed`; what it has cost it has cost. */
 export function forget(rules: Memory, scope: ScopeId): void {
-  if (isKnown(rules, scope)) rules.scopes.set(scope, { ...keptOf(rules, scope, 0), trail: emptyTrail, states: {} })
+  if (!isKnown(rules, scope)) return
+  const kept = keptOf(rules, scope, 0)
+  kept.trail = null
+  kept.states = {}
 }
 
 const isKnown = ({ scopes, shelf }: Memory, scope: ScopeId): boolean =>

@@ -1,8 +1,8 @@
-import { nothingRecent, type Recent, sumOf, withRecent } from './recent.ts'
-import { type Armed, crossed, firstOf, type Line, linesOf, type Rule, withEvidence } from './rule.ts'
+import { addRecent, nothingRecent, type Recent, sumOf } from './recent.ts'
+import { type Armed, addEvidence, crossed, firstOf, type Line, linesOf, type Rule } from './rule.ts'
 
 /** Sums: calls, and for each line the calls above it. Counted so, the percentile is exact and costs no memory. */
-type State = Armed & { readonly under: string; readonly recent: Recent; readonly ids: readonly string[] }
+type State = Armed & { readonly under: string; readonly recent: Recent; readonly ids: string[] }
 
 /** The percentile that is looked at is above a line when more than this share of calls is. */
 const slowShare = 0.05
@@ -14,28 +14,28 @@ const slowShare = 0.05
 export const latency: Rule<'latency', State> = {
   name: 'latency',
   sees: ['tool.returned', 'llm.completed'],
-  initial: { peak: 0, under: '', recent: nothingRecent, ids: [] },
 
-  evolve(state, { event }, knobs) {
-    if (!('outcome' in event) || (event.outcome !== 'success' && event.outcome !== 'error')) return state
+  evolve(known, { event }, knobs) {
+    if (!('outcome' in event) || (event.outcome !== 'success' && event.outcome !== 'error')) return known
     const ms = event.ttft_ms ?? event.latency_ms
-    if (ms === undefined) return state
+    if (ms === undefined) return known
     const lines = linesOf(knobs, knobs.p95Ms)
     const under = `${knobs.window} ${lines.map(({ at }) => at).join(' ')}`
-    const before = state.under === under ? state : { ...latency.initial, under }
+    const state = known?.under === under ? known : { peak: 0, under, recent: nothingRecent(), ids: [] }
     const above = lines.map(({ at }) => (ms > at ? 1 : 0))
-    const recent = withRecent(before.recent, event.time, knobs.window, [1, ...above])
-    const ids = above[0] === 1 ? withEvidence(before.ids, event.id) : before.ids
-    return { under, recent, ids, peak: peakAt(before.peak, recent, lines, knobs.min) }
+    addRecent(state.recent, event.time, knobs.window, [1, ...above])
+    if (above[0] === 1) addEvidence(state.ids, event.id)
+    state.peak = peakAt(state.peak, state.recent, lines, knobs.min)
+    return state
   },
 
-  decide(before, after, _seen, knobs) {
+  decide(before, state, _seen, knobs) {
     const lines = linesOf(knobs, knobs.p95Ms)
-    const line = crossed(lines, before, after)
+    const line = crossed(lines, before, state)
     if (line === null) return null
-    const slow = sumOf(after.recent, 1 + lines.indexOf(line))
-    const data = { p95_above_ms: line.at, calls: sumOf(after.recent, 0), slow, window_ms: knobs.window }
-    return { line, evidence: after.ids, data }
+    const slow = sumOf(state.recent, 1 + lines.indexOf(line))
+    const data = { p95_above_ms: line.at, calls: sumOf(state.recent, 0), slow, window_ms: knobs.window }
+    return { line, evidence: state.ids, data }
   },
 }
 

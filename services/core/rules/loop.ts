@@ -1,9 +1,10 @@
-import { type Armed, crossed, firstOf, lastOf, linesOf, type Rule, topOf, withLane } from './rule.ts'
+import { type Armed, append, crossed, firstOf, linesOf, type Rule, topOf } from './rule.ts'
 import { type Lane, pairOf } from './step.ts'
 
-/** The last steps of each lane, oldest first: call and result as one number, the event's id, and the call. */
-type State = Armed & Readonly<Record<Lane, readonly Entry[]>>
-type Entry = readonly [pair: number, id: string, call: number]
+type State = Armed & Readonly<Record<Lane, Steps>>
+/** The last steps of a lane, oldest first: of each, call and result as one number, the call, and the event's id. */
+type Steps = { readonly pairs: number[]; readonly calls: number[]; readonly ids: string[] }
+const noSteps = (): Steps => ({ pairs: [], calls: [], ids: [] })
 
 /**
  * The same call with the same result, again and again among the last steps. A call that is polled and hears something new
@@ -14,41 +15,44 @@ type Entry = readonly [pair: number, id: string, call: number]
 export const loop: Rule<'loop', State> = {
   name: 'loop',
   sees: ['tool.returned', 'agent.returned', 'llm.completed'],
-  initial: { peak: 0, tool: [], llm: [] },
 
-  evolve(state, { event, step }, knobs) {
-    if (step === null || step.call === null || step.result === null || step.twin) return state
-    const entry: Entry = [pairOf(step.call, step.result), event.id, step.call]
+  evolve(known, { event, step }, knobs) {
+    if (step === null || step.call === null || step.result === null || step.twin) return known
+    const state = known ?? { peak: 0, tool: noSteps(), llm: noSteps() }
+    const steps = state[step.lane]
     const lines = linesOf(knobs, knobs.repeats)
-    const entries = [...lastOf(state[step.lane], Math.max(knobs.within, topOf(lines)) - 1), entry]
-    const level = repeatsIn(entries)
+    const most = Math.max(knobs.within, Math.ceil(topOf(lines)))
+    append(steps.pairs, pairOf(step.call, step.result), most)
+    append(steps.calls, step.call, most)
+    append(steps.ids, event.id, most)
+    const level = repeatsIn(steps)
     // What was said stays said for as long as anything stands among them often enough, be it the last or not.
     const low = firstOf(lines) / 2
-    const calm = level < low && (state.peak < low || mostIn(entries) < low)
-    return withLane(calm ? level : Math.max(state.peak, level), step.lane, entries, state)
+    const calm = level < low && (state.peak < low || mostIn(steps) < low)
+    state.peak = calm ? level : Math.max(state.peak, level)
+    return state
   },
 
-  decide(before, after, { step }, knobs) {
-    const line = crossed(linesOf(knobs, knobs.repeats), before, after)
+  decide(before, state, { step }, knobs) {
+    const line = crossed(linesOf(knobs, knobs.repeats), before, state)
     if (line === null || step === null) return null
-    const entries = after[step.lane]
-    const last = entries.at(-1)
-    const same = entries.filter(([pair]) => pair === last?.[0])
+    const { pairs, ids } = state[step.lane]
+    const same = ids.filter((_, i) => pairs[i] === pairs.at(-1))
     return {
       line,
-      evidence: same.map(([, id]) => id).slice(-24),
-      data: { repeats: same.length, within: entries.length, call: step.name, kind: step.lane },
+      evidence: same.slice(-24),
+      data: { repeats: same.length, within: ids.length, call: step.name, kind: step.lane },
     }
   },
 }
 
 /** How often the last entry stands among them, 0 where more of what lies in between is new. */
-function repeatsIn(entries: readonly Entry[]): number {
-  const last = entries.at(-1)?.[0]
+function repeatsIn({ pairs, calls }: Steps): number {
+  const last = pairs.at(-1)
   let repeats = 0
-  let first = entries.length
-  for (let i = entries.length - 1; i >= 0; i--)
-    if (entries[i]?.[0] === last) {
+  let first = pairs.length
+  for (let i = pairs.length - 1; i >= 0; i--)
+    if (pairs[i] === last) {
       repeats++
       first = i
     }
@@ -56,9 +60,10 @@ function repeatsIn(entries: readonly Entry[]): number {
   const known = new Set<number>()
   const news = new Map<number, number>()
   let fresh = 0
-  for (const [i, [pair, , call]] of entries.entries()) {
+  for (const [i, pair] of pairs.entries()) {
     if (i > first && !known.has(pair)) {
       fresh++
+      const call = calls[i] ?? 0
       const heard = (news.get(call) ?? 0) + 1
       if (heard >= movingAt) return 0
       news.set(call, heard)
@@ -72,8 +77,8 @@ function repeatsIn(entries: readonly Entry[]): number {
 const movingAt = 3
 
 /** How often the commonest entry stands among them. */
-function mostIn(entries: readonly Entry[]): number {
+function mostIn({ pairs }: Steps): number {
   const counts = new Map<number, number>()
-  for (const [pair] of entries) counts.set(pair, (counts.get(pair) ?? 0) + 1)
+  for (const pair of pairs) counts.set(pair, (counts.get(pair) ?? 0) + 1)
   return Math.max(0, ...counts.values())
 }

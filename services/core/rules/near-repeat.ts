@@ -1,12 +1,12 @@
-import { type Armed, crossed, linesOf, peakOf, type Rule, topOf } from './rule.ts'
+import { type Armed, append, crossed, linesOf, peakOf, type Rule, topOf } from './rule.ts'
 import { alike, type Words, wordsIn } from './words.ts'
 
 type State = Armed & {
   /** The last wishes in words, oldest first: of which tool or agent, in which words. */
-  readonly wishes: readonly Wish[]
+  readonly wishes: Wish[]
   /** Of the last `within` steps those that brought no new wish: the step's number and the event's id. */
-  readonly stale: readonly (readonly [at: number, id: string])[]
-  readonly steps: number
+  stale: (readonly [at: number, id: string])[]
+  steps: number
 }
 type Wish = readonly [of: string, words: Words]
 
@@ -22,25 +22,27 @@ const wishesKept = 12
 export const nearRepeat: Rule<'nearRepeat', State> = {
   name: 'nearRepeat',
   sees: ['tool.returned', 'agent.returned'],
-  initial: { peak: 0, wishes: [], stale: [], steps: 0 },
 
-  evolve(state, { event, step }, knobs) {
-    if (step === null || step.twin || !('args' in event)) return state
-    const steps = state.steps + 1
+  evolve(known, { event, step }, knobs) {
+    if (step === null || step.twin || !('args' in event)) return known
+    const state: State = known ?? { peak: 0, wishes: [], stale: [], steps: 0 }
+    state.steps += 1
     const words = event.args === undefined ? null : wordsIn(event.args, knobs.minWords)
     const before = words === null ? [] : state.wishes.filter(([of]) => of === step.name).slice(-comparedWith)
     const isStale = words !== null && before.some(([, others]) => alike(words, others) >= knobs.alike)
     const lines = linesOf(knobs, knobs.count)
-    const recent = state.stale.filter(([at]) => at > steps - Math.max(knobs.within, topOf(lines)))
-    const stale = isStale ? [...recent, [steps, event.id] as const] : recent
-    const wishes = words === null ? state.wishes : [...state.wishes.slice(1 - wishesKept), [step.name, words] as const]
-    return { wishes, stale, steps, peak: peakOf(state.peak, stale.length, lines) }
+    const since = state.steps - Math.max(knobs.within, topOf(lines))
+    if (state.stale.length > 0) state.stale = state.stale.filter(([at]) => at > since)
+    if (isStale) state.stale.push([state.steps, event.id])
+    if (words !== null) append(state.wishes, [step.name, words], wishesKept)
+    state.peak = peakOf(state.peak, state.stale.length, lines)
+    return state
   },
 
-  decide(before, after, { step }, knobs) {
-    const line = crossed(linesOf(knobs, knobs.count), before, after)
+  decide(before, state, { step }, knobs) {
+    const line = crossed(linesOf(knobs, knobs.count), before, state)
     if (line === null || step === null) return null
-    const ids = after.stale.map(([, id]) => id)
+    const ids = state.stale.map(([, id]) => id)
     return { line, evidence: ids.slice(-24), data: { alike: ids.length, within: knobs.within, call: step.name } }
   },
 }

@@ -1,6 +1,6 @@
 import type { Action, Knobs, RuleName, ScopeKind } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
-import type { Lane, Step } from './step.ts'
+import type { Step } from './step.ts'
 
 /** `run:<id>`, `agent:<name>`, `team:<name>`, `org`, `model:<name>`, `tool:<name>`, `provider:<name>`. */
 export type ScopeId = string
@@ -9,8 +9,9 @@ export type ScopeId = string
 export type Seen = { readonly event: Event; readonly step: Step | null }
 
 /**
- * One breaker rule. The same events under the same policy always give the same rulings. A state is a value: it is never
- * changed, holds no more than its knobs say, and is JSON.
+ * One breaker rule. The same events under the same policy always give the same rulings. A state is JSON, holds no more than
+ * its knobs say, and is changed in place: with a hundred thousand scopes, a new one for each event is most of what rules
+ * cost, for it outlives the young generation and the old one dies in the old.
  */
 export type Rule<Name extends RuleName, State extends Armed> = {
   /** Stands in every signal that it causes. */
@@ -19,18 +20,17 @@ export type Rule<Name extends RuleName, State extends Armed> = {
   readonly sees: readonly Event['type'][]
   /** Whose states the event touches, where that is not simply the scope of the kind that its knobs name. */
   readonly scopes?: (seen: Seen, knobs: Knobs<Name>) => readonly ScopeId[]
-  readonly initial: State
-  /** The very same state where the event is nothing to the rule. */
-  readonly evolve: (state: State, seen: Seen, knobs: Knobs<Name>, scope: ScopeId) => State
-  /** Speaks when a line is crossed, not on each event beyond it. */
-  readonly decide: (before: State, after: State, seen: Seen, knobs: Knobs<Name>) => Ruling | null
+  /** Takes the event into what is known, or into a new state where nothing is; null for as long as nothing is to be known. */
+  readonly evolve: (known: State | null, seen: Seen, knobs: Knobs<Name>, scope: ScopeId) => State | null
+  /** Asked when the peak has risen from `before`. Speaks when a line is crossed, not on each event beyond it. */
+  readonly decide: (before: number, state: State, seen: Seen, knobs: Knobs<Name>) => Ruling | null
 }
 
 /**
  * How far a rule has come, at most, since it last was far below its first line: in the unit of its lines. Kept as a level
  * and not as "has spoken", so that a policy with other lines goes on from the same state.
  */
-export type Armed = { readonly peak: number }
+export type Armed = { peak: number }
 
 /** Where a rule does something. */
 export type Line = { readonly at: number; readonly action: Action }
@@ -52,20 +52,17 @@ export const firstOf = (lines: readonly Line[]): number => lines[0]?.at ?? Numbe
 /** The highest line: what a rule remembers must reach so far, or it could never get there. */
 export const topOf = (lines: readonly Line[]): number => lines.at(-1)?.at ?? 0
 
-/** The last `n` of a list; of 0 none. */
-export const lastOf = <Of>(list: readonly Of[], n: number): readonly Of[] => (n <= 0 ? [] : list.slice(-n))
+/** To the end of a list, of which the last `most` are kept, and always the last one. */
+export function append<Of>(list: Of[], item: Of, most: number): void {
+  list.push(item)
+  while (list.length > most && list.length > 1) list.shift()
+}
 
 export const peakOf = (peak: number, level: number, lines: readonly Line[]): number =>
   level > peak ? level : level < firstOf(lines) / 2 ? 0 : peak
 
 /** The highest line that was reached just now. `strict`: it has to be passed. */
-export function crossed(
-  lines: readonly Line[],
-  { peak: before }: Armed,
-  { peak: after }: Armed,
-  strict = false,
-): Line | null {
-  if (after <= before) return null
+export function crossed(lines: readonly Line[], before: number, { peak: after }: Armed, strict = false): Line | null {
   for (let i = lines.length - 1; i >= 0; i--) {
     const line = lines[i]
     if (line === undefined) continue
@@ -77,8 +74,7 @@ export function crossed(
 
 /** More would make an alert as long as the run. */
 const evidenceKept = 24
-export const withEvidence = (ids: readonly string[], id: string, most = evidenceKept): readonly string[] =>
-  ids.length < most ? [...ids, id] : [...ids.slice(ids.length - Math.min(most, evidenceKept) + 1), id]
+export const addEvidence = (ids: string[], id: string): void => append(ids, id, evidenceKept)
 
 /** The scope of a kind that an event belongs to; null where the event has no such thing. */
 export function scopeOf(event: Event, kind: ScopeKind): ScopeId | null {
@@ -110,12 +106,3 @@ export const runScope = (runId: string): ScopeId => `run:${runId}`
 /** `<server>.<tool>`, as policy names it. A tool that the provider runs is its own. */
 export const toolOf = ({ server, tool }: { readonly server?: string | undefined; readonly tool: string }): string =>
   server === undefined || server === 'provider' || tool.startsWith(`${server}.`) ? tool : `${server}.${tool}`
-
-/** A state with one lane renewed. Written out: names that are computed make an object ten times as dear. */
-export const withLane = <Of>(
-  peak: number,
-  lane: Lane,
-  now: Of,
-  before: { readonly tool: Of; readonly llm: Of },
-): Armed & { readonly tool: Of; readonly llm: Of } =>
-  lane === 'tool' ? { peak, tool: now, llm: before.llm } : { peak, tool: before.tool, llm: now }

@@ -16,7 +16,7 @@ import { retryStorm } from './retry-storm.ts'
 import { runScope, type ScopeId, type Seen, scopeOf } from './rule.ts'
 import { signalOf } from './signal-of.ts'
 import { spawnStorm } from './spawn-storm.ts'
-import { follow } from './step.ts'
+import { follow, newTrail } from './step.ts'
 import { bringUp, noTurns, type Turns, turn } from './turns.ts'
 import { velocity } from './velocity.ts'
 
@@ -39,7 +39,7 @@ const rulesOf = (policy: Breakers): readonly Bound[] =>
   ].filter(bound => bound !== null)
 
 /**
- * All rules over the events of many scopes. Has a lifetime, so it is changed in place; what it holds of a scope is values.
+ * All rules over the events of many scopes. Has a lifetime, so it is changed in place, and so is what it holds of a scope.
  * One per reader of `sluice.events`: of a run's events all must come here, in the order of the log.
  */
 export type Rules = Memory & {
@@ -146,9 +146,8 @@ const turns: ReadonlySet<Event['type']> = new Set([...over, 'run.resumed'])
 
 /** What the event means to its run, whose trail it goes on. */
 function inLightOf(run: Kept, event: Event, volatile: Volatile): Seen {
-  const { trail, step } = follow(run.trail, event, volatile)
-  run.trail = trail
-  return { event, step }
+  run.trail ??= newTrail()
+  return { event, step: follow(run.trail, event, volatile) }
 }
 
 /** To be asked for once for each scope that an event touches: what it has cost is added here. */

@@ -26,7 +26,8 @@ export function signalOf(
     agent: event.agent,
     ...(event.team === undefined ? {} : { team: event.team }),
     // A rate may cross its line by a call that is no evidence itself: it is what made the rule speak, all the same.
-    evidence: evidence.at(-1) === event.id ? evidence : [...evidence.slice(-23), event.id],
+    // A copy, for the rule goes on with its own.
+    evidence: evidence.at(-1) === event.id ? [...evidence] : [...evidence.slice(-23), event.id],
     policy_version: version,
     cost_nano_usd: costNanoUsd,
     data,

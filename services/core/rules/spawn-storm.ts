@@ -1,8 +1,8 @@
 import type { Knobs } from '../../../schemas/breakers.ts'
 import type { Event } from '../../../schemas/events.ts'
-import { type Armed, crossed, lastOf, linesOf, peakOf, type Rule, runScope, scopeOf, topOf } from './rule.ts'
+import { type Armed, append, crossed, linesOf, peakOf, type Rule, runScope, scopeOf, topOf } from './rule.ts'
 
-type State = Armed & { readonly children: readonly Child[]; readonly below: readonly Child[] }
+type State = Armed & { children: Child[]; below: Child[] }
 type Child = readonly [run: string, time: number, id: string]
 
 /**
@@ -19,36 +19,38 @@ export const spawnStorm: Rule<'spawnStorm', State> = {
     if (scope !== 'run') return [scopeOf(event, scope) ?? []].flat()
     return parent === root ? [runScope(parent)] : [runScope(parent), runScope(root)]
   },
-  initial: { peak: 0, children: [], below: [] },
 
-  evolve(state, { event }, knobs, scope) {
+  evolve(known, { event }, knobs, scope) {
+    const state: State = known ?? { peak: 0, children: [], below: [] }
     const isChild = knobs.scope !== 'run' || scope === runScope(event.parent_run_id ?? '')
     const isBelow = knobs.scope === 'run' && scope === runScope(event.root_run_id)
     const lines = linesOf(knobs, knobs.children)
     const most = Math.ceil(topOf(lines))
-    const children = isChild ? withChild(state.children, event, knobs, most) : state.children
-    const below = isBelow ? withChild(state.below, event, knobs, Math.ceil(most * ratio(knobs))) : state.below
-    if (children === state.children && below === state.below) return state
+    const { children, below } = state
+    if (isChild) state.children = withChild(children, event, knobs, most)
+    if (isBelow) state.below = withChild(below, event, knobs, Math.ceil(most * ratio(knobs)))
+    if (children === state.children && below === state.below) return known
     // Both in the unit of the lines: children.
-    const level = Math.max(children.length, Math.floor(below.length / ratio(knobs)))
-    return { children, below, peak: peakOf(state.peak, level, lines) }
+    const level = Math.max(state.children.length, Math.floor(state.below.length / ratio(knobs)))
+    state.peak = peakOf(state.peak, level, lines)
+    return state
   },
 
-  decide(before, after, _seen, knobs) {
-    const line = crossed(linesOf(knobs, knobs.children), before, after)
+  decide(before, state, _seen, knobs) {
+    const line = crossed(linesOf(knobs, knobs.children), before, state)
     if (line === null) return null
-    const all = after.children.length >= line.at ? after.children : after.below
-    const data = { children: after.children.length, descendants: after.below.length, window_ms: knobs.window }
+    const all = state.children.length >= line.at ? state.children : state.below
+    const data = { children: state.children.length, descendants: state.below.length, window_ms: knobs.window }
     return { line, evidence: all.slice(-24).map(([, , id]) => id), data }
   },
 }
 
 /** The last line's worth of runs is kept, a thousand children at most: more would change nothing. */
-function withChild(known: readonly Child[], event: Event, { window }: Knobs<'spawnStorm'>, most: number) {
+function withChild(known: Child[], event: Event, { window }: Knobs<'spawnStorm'>, most: number): Child[] {
   if (known.some(([run]) => run === event.run_id)) return known
   const recent = known.filter(([, time]) => time > event.time - window)
-  const child: Child = [event.run_id, event.time, event.id]
-  return [...lastOf(recent, Math.min(most, mostKept) - 1), child]
+  append(recent, [event.run_id, event.time, event.id], Math.min(most, mostKept))
+  return recent
 }
 const mostKept = 1_000
 

@@ -2,7 +2,7 @@ import type { Event } from '../../../schemas/events.ts'
 import type { LlmCompleted } from '../../../schemas/llm.ts'
 import { argsOf, type Volatile } from './args.ts'
 import { markOf, mixOf } from './mark.ts'
-import { toolOf } from './rule.ts'
+import { append, toolOf } from './rule.ts'
 
 /**
  * A call that has ended, as rules compare it: what was asked and what came back, each as one number. Tools (and other
@@ -38,19 +38,19 @@ export const heardNow = ({ at }: Step, { run_id: run }: Event): Heard => ({ run,
 export const knew = ({ since }: Step, { run_id: run }: Event, heard: Heard): boolean =>
   since === null || run !== heard.run || since >= heard.at
 
-/** What of a run's past is needed to read its next step. */
+/** What of a run's past is needed to read its next step. Changed in place; JSON. */
 export type Trail = Readonly<Record<Lane, LaneTrail>> & {
   /** The request whose answer asked for tools last. */
-  readonly asking: string | null
+  asking: string | null
 }
 type LaneTrail = {
-  readonly ended: number
+  ended: number
   /** Calls under way, by id, and how many had ended when they were asked for. */
-  readonly open: readonly Pair<string>[]
+  readonly open: Pair<string>[]
   /** The last steps, as pairs of call and result, and their numbers. */
-  readonly last: readonly Pair<number>[]
+  readonly last: Pair<number>[]
   /** Calls that failed, and their numbers. */
-  readonly failed: readonly Pair<number>[]
+  readonly failed: Pair<number>[]
 }
 type Pair<Key> = readonly [key: Key, at: number]
 
@@ -59,29 +59,29 @@ const openKept = 64
 const lastKept = 64
 const failedKept = 16
 
-const emptyLane: LaneTrail = { ended: 0, open: [], last: [], failed: [] }
-export const emptyTrail: Trail = { tool: emptyLane, llm: emptyLane, asking: null }
+const newLane = (): LaneTrail => ({ ended: 0, open: [], last: [], failed: [] })
+export const newTrail = (): Trail => ({ tool: newLane(), llm: newLane(), asking: null })
 
 /** Takes an event of the run; a step where it ended a call. */
-export function follow(trail: Trail, event: Event, volatile: Volatile): { trail: Trail; step: Step | null } {
+export function follow(trail: Trail, event: Event, volatile: Volatile): Step | null {
   switch (event.type) {
     case 'admission.granted':
-      return { trail: opened(trail, 'llm', event.request_id ?? event.id), step: null }
-    case 'tool.called': {
-      const next = opened(trail, 'tool', toolCallKey(event))
-      const asks = event.observed === 'conversation' && event.request_id !== undefined
-      return { trail: asks ? { ...next, asking: event.request_id ?? null } : next, step: null }
-    }
+      open(trail.llm, event.request_id ?? event.id)
+      return null
+    case 'tool.called':
+      open(trail.tool, toolCallKey(event))
+      if (event.observed === 'conversation' && event.request_id !== undefined) trail.asking = event.request_id
+      return null
     case 'tool.returned': {
       const name = toolOf(event)
       const call = markOf(argsOf(event, volatile), markOf(name))
-      return ended(trail, 'tool', toolCallKey(event), { name, call, whole: call, result: resultOf(event), event })
+      return end(trail, 'tool', toolCallKey(event), { name, call, whole: call, result: resultOf(event), event })
     }
     case 'agent.returned': {
       const name = event.peer_agent
       const known = event.args_hash !== undefined || event.args !== undefined
       const call = known ? markOf(argsOf(event, volatile), markOf(`agent ${name}`)) : null
-      return ended(trail, 'tool', null, { name, call, whole: call, result: resultOf(event), event })
+      return end(trail, 'tool', null, { name, call, whole: call, result: resultOf(event), event })
     }
     case 'llm.completed': {
       const name = event.model_requested ?? event.model ?? ''
@@ -89,7 +89,7 @@ export function follow(trail: Trail, event: Event, volatile: Volatile): { trail:
       const { call, whole, result } = asked(event, name)
       const toTools = event.request_id !== undefined && event.request_id === trail.asking
       const anew = isAnew(event)
-      return ended(trail, 'llm', key, {
+      return end(trail, 'llm', key, {
         name,
         call,
         whole,
@@ -99,15 +99,11 @@ export function follow(trail: Trail, event: Event, volatile: Volatile): { trail:
       })
     }
     default:
-      return { trail, step: null }
+      return null
   }
 }
 
-const opened = (trail: Trail, lane: Lane, key: string): Trail => {
-  const was = trail[lane]
-  const open = [...(was.open.length < openKept ? was.open : was.open.slice(1)), [key, was.ended] as const]
-  return inLane(trail, lane, { ended: was.ended, open, last: was.last, failed: was.failed })
-}
+const open = (lane: LaneTrail, key: string): void => append(lane.open, [key, lane.ended], openKept)
 
 type Ended = {
   readonly name: string
@@ -119,10 +115,10 @@ type Ended = {
   readonly event: Extract<Event, { readonly outcome: string; readonly type: `${string}.${'returned' | 'completed'}` }>
 }
 
-function ended(trail: Trail, lane: Lane, key: string | null, told: Ended) {
+function end(trail: Trail, lane: Lane, key: string | null, told: Ended): Step {
   const { name, call, whole, result, isAnew = false, event } = told
   const was = trail[lane]
-  const i = key === null || was.open.length === 0 ? -1 : was.open.findIndex(([id]) => id === key)
+  const i = key === null ? -1 : was.open.findIndex(([id]) => id === key)
   const since = was.open[i]?.[1] ?? null
   const at = was.ended + 1
   const pair = call === null || result === null ? null : pairOf(call, result)
@@ -130,18 +126,13 @@ function ended(trail: Trail, lane: Lane, key: string | null, told: Ended) {
     mark !== null && known.some(([key, n]) => key === mark && (since === null || n <= since))
   const twin = since !== null && pair !== null && was.last.some(([key, n]) => key === pair && n > since)
   const retry = was.failed.length > 0 && isAfter(was.failed, whole)
-  const failed = event.outcome === 'error'
-  const step: Step = { lane, name, call, result, at, since, twin, retry, isAnew }
-  const open = i < 0 ? was.open : was.open.toSpliced(i, 1)
-  const next: LaneTrail = {
-    ended: at,
-    open,
-    // Only what ends while something else is under way can have a twin.
-    last:
-      open.length === 0 ? emptyLane.last : pair === null ? was.last : [...was.last.slice(-lastKept + 1), [pair, at]],
-    failed: failedOf(was.failed, whole, at, failed),
-  }
-  return { trail: inLane(trail, lane, next), step }
+  was.ended = at
+  if (i >= 0) was.open.splice(i, 1)
+  // Only what ends while something else is under way can have a twin.
+  if (was.open.length === 0) was.last.length = 0
+  else if (pair !== null) append(was.last, [pair, at], lastKept)
+  if (whole !== null) noteFailure(was.failed, whole, at, event.outcome === 'error')
+  return { lane, name, call, result, at, since, twin, retry, isAnew }
 }
 
 /**
@@ -154,15 +145,11 @@ const named: ReadonlySet<string> = new Set(['header', 'token', 'baggage', 'peer-
 export const isAnew = ({ data, run_source }: Pick<LlmCompleted, 'data' | 'run_source'>): boolean =>
   (data?.thread?.length ?? 2) <= 1 && !named.has(run_source ?? 'header')
 
-const inLane = ({ tool, llm, asking }: Trail, lane: Lane, now: LaneTrail): Trail =>
-  lane === 'tool' ? { tool: now, llm, asking } : { tool, llm: now, asking }
-
-function failedOf(known: readonly Pair<number>[], whole: number | null, at: number, failed: boolean) {
-  if (whole === null || (!failed && known.length === 0)) return known
-  const others = known.filter(([key]) => key !== whole)
-  if (!failed) return others.length === known.length ? known : others
-  const now: Pair<number> = [whole, at]
-  return [...others.slice(-failedKept + 1), now]
+/** A call that failed is known until it is made again. */
+function noteFailure(failures: Pair<number>[], whole: number, at: number, failed: boolean): void {
+  const before = failures.findIndex(([key]) => key === whole)
+  if (before >= 0) failures.splice(before, 1)
+  if (failed) append(failures, [whole, at], failedKept)
 }
 
 /** A call and its result as one number. */

@@ -28,6 +28,6 @@ export function bringUp({ states }: Kept, turns: Turns, since: number): void {
     // Rules put their states under their own names.
     const state = states[name]
     if ((turns.gone[name] ?? 0) > since) delete states[name]
-    else if (state !== undefined && (turns.rearmed[name] ?? 0) > since) states[name] = { ...state, peak: 0 }
+    else if (state !== undefined && (turns.rearmed[name] ?? 0) > since) state.peak = 0
   }
 }

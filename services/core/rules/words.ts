@@ -1,4 +1,4 @@
-/** The different words of a text, as rising numbers: enough to tell how much two texts have in common. */
+/** The different words of a text, as rising whole numbers of 32 bits: enough to tell how much two texts have in common. */
 export type Words = readonly number[]
 
 const limits = {
@@ -72,10 +72,10 @@ function wordsOf(text: string, from: number, to: number): Words {
     const isLetter = (code >= 97 && code <= 122) || (code >= 48 && code <= 57) || code > 127
     const isAlone = isIdeograph(code)
     if (word !== 0 && (!isLetter || isAlone)) {
-      words.add(word >>> 0)
+      words.add(word)
       word = 0
     }
-    if (isAlone) words.add(Math.imul(code, 0x9e3779b1) >>> 0)
+    if (isAlone) words.add(Math.imul(code, 0x9e3779b1))
     else if (isLetter) word = Math.imul(word ^ code ^ 0x5bd1e995, 0x01000193) | 1
   }
   return [...words].sort((a, b) => a - b)

@@ -7,9 +7,9 @@ export type Snapshot = {
   readonly heard: readonly (readonly [string, number])[]
 }
 
-/** States are values, so it stays as it is while the rules go on. */
+/** Stays as it is while the rules go on. */
 export const snapshot = ({ scopes, heard }: Memory): Snapshot => ({
-  scopes: Array.from(scopes, ([scope, kept]) => [scope, { ...kept, states: { ...kept.states } }] as const),
+  scopes: Array.from(scopes, ([scope, kept]) => [scope, structuredClone(kept)] as const),
   heard: [...heard],
 })
 
@@ -23,6 +23,5 @@ export function restore(rules: Memory, { scopes, heard }: Snapshot): void {
 
 /** Takes up again what was evicted; what is known of a scope meanwhile is newer and stays. */
 export function adopt(rules: Memory, scopes: Snapshot['scopes']): void {
-  for (const [scope, kept] of scopes)
-    if (!rules.scopes.has(scope)) rules.scopes.set(scope, { ...kept, states: { ...kept.states } })
+  for (const [scope, kept] of scopes) if (!rules.scopes.has(scope)) rules.scopes.set(scope, structuredClone(kept))
 }
