@@ -36,8 +36,8 @@ export function remember(rules: Rules, shelf: Shelf): Remembered {
   }
   /** Since it was kept last. */
   let changed: ScopeId[] = []
-  /** What is on its way to the disk, by and by. */
-  let leaving: ReadonlyMap<ScopeId, Row | null> = new Map()
+  /** What is on its way to the disk, by and by: null, what is to be forgotten; a text, what has changed since. */
+  let leaving = new Map<ScopeId, Row | string | null>()
   const beyond: Beyond = {
     gone: new Set(),
     round: 1,
@@ -47,10 +47,10 @@ export function remember(rules: Rules, shelf: Shelf): Remembered {
       bringUp(row.kept, rules.turns, row.turn)
       return { ...row.kept, round: 0 }
     },
-    changes(scope, kept) {
+    changes(scope) {
       const row = leaving.get(scope)
       // It may not be written yet, and has to be as it was when the keep began.
-      if (row?.kept === kept) row.kept = structuredClone(kept)
+      if (row != null && typeof row !== 'string') leaving.set(scope, JSON.stringify(row))
       changed.push(scope)
     },
   }
@@ -64,25 +64,24 @@ export function remember(rules: Rules, shelf: Shelf): Remembered {
       changed = []
       Object.assign(beyond, { gone: new Set(), round: beyond.round + 1 })
       const { now: turn } = rules.turns
-      const rows = new Map<ScopeId, Row | null>()
+      leaving = new Map()
       let newest = 0
-      for (const scope of gone) rows.set(scope, null)
+      for (const scope of gone) leaving.set(scope, null)
       for (const scope of before) {
         const kept = rules.scopes.get(scope)
         if (kept === undefined) continue // dismissed since, or given up
         newest = Math.max(newest, kept.at)
-        rows.set(scope, { turn, kept })
+        leaving.set(scope, { turn, kept })
       }
-      leaving = rows
       const next: Head = { offsets, heard: [...rules.heard], turns: rules.turns }
       try {
-        await shelf.keep(next, [...rows])
+        await shelf.keep(next, leaving)
       } catch (error) {
         changed = [...before, ...changed]
         for (const scope of gone) if (!rules.scopes.has(scope)) beyond.gone.add(scope)
         throw error
       } finally {
-        leaving = new Map()
+        leaving.clear()
       }
       if (shelf.isFull()) shelf.turn()
       // By the clock of the events: whoever reads what was written while nobody read is in the midst of it.
@@ -93,7 +92,7 @@ export function remember(rules: Rules, shelf: Shelf): Remembered {
   }
 }
 
-type Row = { readonly turn: number; kept: Kept }
+type Row = { readonly turn: number; readonly kept: Kept }
 type Head = {
   readonly offsets: Readonly<Record<number, number>>
   readonly heard: readonly (readonly [string, number])[]

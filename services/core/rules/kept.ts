@@ -16,7 +16,7 @@ export type Memory = {
 export type Shelf = {
   readonly take: (scope: ScopeId) => Kept | null
   /** Told of each scope before it changes for the first time in a round. */
-  readonly changes: (scope: ScopeId, kept: Kept) => void
+  readonly changes: (scope: ScopeId) => void
   /** Scopes that are to be forgotten. It empties it. */
   gone: Set<ScopeId>
   /** Rises whenever it begins to keep what has changed. */
@@ -52,7 +52,7 @@ export function keptOf(rules: Memory, scope: ScopeId, time: number): Kept {
   const { shelf } = rules
   if (shelf !== null && kept.round !== shelf.round) {
     kept.round = shelf.round
-    shelf.changes(scope, kept)
+    shelf.changes(scope)
   }
   if (time > kept.at) kept.at = time
   return kept
