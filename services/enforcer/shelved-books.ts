@@ -1,15 +1,7 @@
 import { type Books, type BooksShelf, lifeKey, type NodeBook, openBooks } from '../core/money/books.ts'
-import {
-  booksFromHead,
-  type KeptBooks,
-  type KeptHead,
-  type KeptNode,
-  keepHead,
-  keepNode,
-  takeNode,
-} from '../core/money/books-kept.ts'
+import { booksFromHead, type KeptHead, type KeptNode, keepHead, keepNode, takeNode } from '../core/money/books-kept.ts'
 import { scopeOfNode } from '../core/money/caps.ts'
-import type { Looked, Shelf } from './shelf.ts'
+import type { Shelf } from './shelf.ts'
 
 /**
  * The books of one owner, beyond this process's memory and life. In memory are the caps of the policy in the windows that
@@ -71,15 +63,6 @@ export function shelveBooks(partition: number, shelf: Shelf, now: () => number =
       for (const book of books.nodes.values()) if (mayGo(books, book, beyond.round, now())) letGo(books, book)
     },
   }
-}
-
-/** All that is kept, as books that know everything: for whoever proves them. Null where nothing is. */
-export function keptBooksIn(shelf: Looked): KeptBooks | null {
-  const head = shelf.head() as KeptHead | null // as it was kept above
-  if (head === null) return null
-  const books = booksFromHead(head)
-  for (const [, kept] of shelf.all()) takeNode(books, kept as KeptNode)
-  return { ...head, nodes: Array.from(books.nodes.values(), keepNode) }
 }
 
 /** A window is asked about for some time after it closed. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { booksFrom, type KeptBooks, keepBooks } from '../../services/core/money/books-kept.ts'
+import { booksFrom, type KeptBooks, keepBooks } from './kept-books.ts'
 import { enter, openActor, openBoss, openStage, own, pay, settleDown, tell, termMs, toll } from './simulation/stage.ts'
 
 test('books that were kept on disk are the books that were kept', () => {

@@ -3,12 +3,10 @@ import { type Books, type LeaseBook, lifeKey, type NodeBook, openBooks, partOf }
 import type { Position } from './position.ts'
 
 /**
- * Books as JSON, with how far they have read: whoever goes on from here folds what came since, not the whole history. Taken
- * while a batch of the owner's is on its way they would hold what may never have been written: take them when none is.
+ * Books as JSON, head and nodes, with how far they have read: whoever goes on from here folds what came since, not the
+ * whole history. Taken while a batch of the owner's is on its way they would hold what may never have been written: take
+ * them when none is.
  */
-export type KeptBooks = KeptHead & { readonly nodes: readonly KeptNode[] }
-
-/** All but the nodes. */
 export type KeptHead = {
   readonly format: 1
   readonly partition: number
@@ -35,11 +33,6 @@ export type KeptNode = Pick<NodeBook, 'node' | 'limit' | 'spent' | 'presumed' | 
   readonly leases: readonly KeptLease[]
 }
 
-export const keepBooks = (books: Books): KeptBooks => ({
-  ...keepHead(books),
-  nodes: Array.from(books.nodes.values(), keepNode),
-})
-
 export const keepHead = ({ partition, ledgerNext, controlNext, named, fence, lives }: Books): KeptHead => ({
   format: 1,
   partition,
@@ -57,12 +50,6 @@ export const keepNode = ({ leases, corrections, asks, alerted, round, ...node }:
   asks: [...asks.values()],
   leases: Array.from(leases.values(), ({ life: { gateway, epoch }, ...lease }) => ({ gateway, epoch, ...lease })),
 })
-
-export function booksFrom({ nodes, ...head }: KeptBooks): Books {
-  const books = booksFromHead(head)
-  for (const node of nodes) takeNode(books, node)
-  return books
-}
 
 export function booksFromHead({ partition, ledgerNext, controlNext, named, fence, lives }: KeptHead): Books {
   const books: Books = { ...openBooks(partition), fence: new Map(fence), ledgerNext, controlNext, named }
