@@ -19,7 +19,9 @@ function open() {
   /** A call that costs what it holds; whether it was let in. */
   const spend = (actor: Actor, amount: number, isNew = false): boolean => {
     const call = `call-${++calls}`
-    let verdict: string | undefined = enter(stage, actor, call, [toll(stage, run, amount, { mintedBy, isNew })])
+    let verdict: string | undefined = enter(stage, actor, call, [
+      toll(stage, run, amount, { mintedBy, isNew, version: 0 }),
+    ])
     if (verdict === 'wait') verdict = calm().get(call)
     if (verdict === 'admit') pay(actor, call, amount)
     calm()
@@ -44,6 +46,18 @@ test('a run that idles gives back what it was lent, and no more is kept of it th
   assert.deepEqual([first.purse.pockets.size, first.purse.parked.size], [0, 1])
   const { spent, leased, presumed } = book()
   assert.deepEqual({ spent, leased, presumed }, { spent: 10, leased: 0, presumed: 0 })
+})
+
+test('a run that idles asks for nothing, and nothing is decided of it', () => {
+  const { stage, first, spend, idle } = open()
+  assert.ok(spend(first, 1, true))
+  idle()
+  idle()
+  assert.deepEqual(
+    stage.ledger.filter(message => message.type === 'lease.requested'),
+    [],
+  )
+  assert.ok(!stage.control.some(record => 'node' in record && record.node === run))
 })
 
 test('a run that goes on after it idled goes on where it was: nothing is counted twice or forgotten', () => {

@@ -309,7 +309,7 @@ function ask(purse: Purse, pocket: Pocket, { first, all }: Need, now: number, ou
   const left = balance(pocket)
   const faded = recentOf(pocket, now)
   // A run is at home in one gateway for most of its life: what it asks for first lasts it for many calls.
-  const home = pocket.asks === 0 && pocket.cap !== null ? pocket.cap.limit_nano_usd / limits.homeShare : 0
+  const home = first > 0 && pocket.asks === 0 && pocket.cap !== null ? pocket.cap.limit_nano_usd / limits.homeShare : 0
   const burst = now < pocket.tightUntil ? 0 : Math.round(Math.max(faded, 2 * first, all, home))
   const needs = first > left ? pocket.granted + first - left : 0
   const wants = Math.max(needs, left < burst / 2 ? pocket.granted + burst - left : 0)

@@ -38,7 +38,7 @@ export function toll(
   stage: Stage,
   node: string,
   holdNanoUsd: number,
-  run: { mintedBy?: Life; isNew?: boolean } = {},
+  run: { mintedBy?: Life; isNew?: boolean; version?: number } = {},
 ): Toll {
   return {
     node,
