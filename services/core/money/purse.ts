@@ -139,6 +139,8 @@ export function pocketOf(purse: Purse, toll: Toll): Pocket {
     if (toll.version !== undefined && toll.version > (known.cap?.version ?? -1)) {
       known.cap = capIn(toll)
       known.isBorn = false
+      known.isReported = false
+      purse.dirty.add(known)
       // What the owner said of the former cap says nothing of this one.
       known.standing = null
     }
@@ -199,9 +201,9 @@ export function termOf(purse: Purse, partition: number): Term {
   return term
 }
 
-/** Whether its owner has to know more of it before a provider does. */
-export const isUntold = ({ spent, beyond, held, declared, silentTo }: Pocket): boolean =>
-  spent - beyond + held > Math.max(declared, silentTo)
+/** Whether its owner has to know more of it before a provider does: of a hold that nothing foresaw, or of another cap. */
+export const isUntold = ({ spent, beyond, held, declared, silentTo, isBorn, cap }: Pocket): boolean =>
+  spent - beyond + held > Math.max(declared, silentTo) || (!isBorn && cap !== null && cap.version > 0)
 
 /**
  * The pocket as a report. `ahead`: what the next calls will hold is told with it, within what is lent, so that not each of

@@ -163,7 +163,7 @@ export function openTill(options: {
     later = null
     for (const each of purses())
       for (const said of outgoing(each, each.ended ? [] : partitions, now())) {
-        isUrgent ||= said.message.type !== 'lease.settled'
+        isUrgent ||= isAwaited(said.message)
         tell(said)
       }
     pledged?.()
@@ -335,6 +335,10 @@ export function openTill(options: {
     },
   }
 }
+
+/** An owner has to answer it, others can use what it gives back, or somebody looks at the cap that was just raised. */
+const isAwaited = (message: LedgerMessage): boolean =>
+  message.type !== 'lease.settled' || message.reports.some(({ cap }) => cap !== undefined && cap.version > 0)
 
 /** What is lent and neither spent nor given back; what calls hold is part of it. */
 const leaseOf = (pocket: Pocket): number =>
