@@ -108,7 +108,7 @@ function counts(stack: Stack): boolean {
   return stack.processes().some(({ pid }) => {
     try {
       const dir = `/proc/${pid}/fd`
-      return fs.readdirSync(dir).some(fd => fs.readlinkSync(`${dir}/${fd}`).endsWith('/wide-rules-1.sqlite'))
+      return fs.readdirSync(dir).some(fd => /\/wide-rules-\d+\.sqlite$/.test(fs.readlinkSync(`${dir}/${fd}`)))
     } catch {
       return false // one of them was closed meanwhile, or it has ended
     }
