@@ -307,7 +307,8 @@ function giveBack(pocket: Pocket, first: number): void {
 
 function ask(purse: Purse, pocket: Pocket, { first, all }: Need, now: number, out: Outgoing[]): void {
   const left = balance(pocket)
-  const faded = recentOf(pocket, now)
+  const isIdle = now - pocket.recentAt >= purse.settings.idleMs
+  const faded = isIdle ? 0 : recentOf(pocket, now)
   // A run is at home in one gateway for most of its life: what it asks for first lasts it for many calls.
   const home = first > 0 && pocket.asks === 0 && pocket.cap !== null ? pocket.cap.limit_nano_usd / limits.homeShare : 0
   const burst = now < pocket.tightUntil ? 0 : Math.round(Math.max(faded, 2 * first, all, home))
