@@ -44,9 +44,13 @@ async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promi
     concurrency,
     timeout: testMs,
     isolation: 'process',
-    // A test that was given up leaves its sockets open, and its file would wait for them for ever.
-    execArgv: ['--test-force-exit'],
+    execArgv: ['--import', path.join(root, 'test/support/leave.ts')],
     env,
+  })
+  const silent = new Set(files.map(file => path.join(root, file)))
+  stream.on('test:complete', ({ file, name }) => {
+    // Where a file tells nothing Node tells of the file as if it were a test.
+    if (file !== undefined && name !== file) silent.delete(file)
   })
   stream.on('test:summary', ({ file, counts }) => {
     if (file !== undefined) return // the last one counts all files
@@ -56,6 +60,10 @@ async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promi
     count.failed += tests - passed - skipped - todo
   })
   for await (const text of stream.compose(new spec())) process.stdout.write(text)
+  for (const file of silent) {
+    console.error(`${path.relative(root, file)} told of no test`)
+    count.failed++
+  }
 }
 
 /** One broker for all suites that do not want one of their own. Answers whether they were run, in words. */

@@ -48,12 +48,18 @@ export function forward(options: {
   const milestones = openMilestones()
   let marked = -1
   let end = 0
-  let underWay: { readonly oldest: LogRecord; readonly since: number } | null = null
+  /** When the oldest record that is not shipped was written; a little before that, as long as it was not read. */
+  let oldest = 0
+
+  const grown = (to: number): void => {
+    if (end <= shipped) oldest = Date.now()
+    end = Math.max(end, to)
+  }
 
   const ship = async (batch: Batch): Promise<void> => {
     if (closing.signal.aborted) return
-    end = Math.max(end, batch.end)
-    underWay = { oldest: batch.records[0]!, since: Date.now() }
+    grown(batch.end)
+    oldest = timeOf(batch.records[0]!, oldest)
     const partitions = await target.partitions()
     if (partitions === null) return
     let linked = chain
@@ -64,9 +70,10 @@ export function forward(options: {
     })
     if (!(await target.send(messages))) return
     chain = linked
-    shipped = batch.records.at(-1)!.offset + 1
+    const last = batch.records.at(-1)!
+    shipped = last.offset + 1
+    oldest = timeOf(last, oldest)
     milestones.reach(shipped)
-    underWay = null
   }
 
   const putMark = async (): Promise<void> => {
@@ -85,7 +92,7 @@ export function forward(options: {
     while (!closing.signal.aborted) {
       await sleep(markMs, undefined, { signal: closing.signal }).catch(() => {})
       await putMark()
-      end = Math.max(end, (await from.bounds(at)).end)
+      grown((await from.bounds(at)).end)
     }
   }
 
@@ -95,7 +102,7 @@ export function forward(options: {
     chain = chainOf(mark?.note)
     shipped = mark?.offset ?? bounds.earliest
     milestones.reach(shipped)
-    end = bounds.end
+    grown(bounds.end)
     if (mark === null) await putMark() // from now on the spool knows for whom it keeps its records
     marked = shipped
     if (closing.signal.aborted) return
@@ -127,7 +134,7 @@ export function forward(options: {
     shipped: milestones.reached,
     backlog: () => ({
       records: Math.max(0, end - shipped),
-      ageMs: underWay === null ? 0 : Math.max(0, Date.now() - timeOf(underWay.oldest, underWay.since)),
+      ageMs: end <= shipped ? 0 : Math.max(0, Date.now() - oldest),
     }),
     close: async () => {
       closing.abort()
