@@ -48,7 +48,7 @@ export async function publishPolicy(
   const writer = await log.writer(topics.config.name)
   try {
     for (let attempt = 1; ; attempt++) {
-      const published = await publishOnce(log, writer, objects, options.actor)
+      const published = await publishOnce(log, writer, objects, options.actor, attempt > 1)
       if (published !== null) return published
       if (attempt === attempts)
         throw new Fault('policy_crossed', 'Somebody else applies a policy at the same time; apply it again.', {
@@ -76,12 +76,17 @@ async function dryRun(log: EventLog, objects: PolicyObjects): Promise<Published>
   }
 }
 
-/** Null where another apply came between. */
+/**
+ * Null where another apply came between: even where nothing of it is left, two policies would have one number.
+ *
+ * @param again so that this one is written even where it is what holds already, for a number of its own
+ */
 async function publishOnce(
   log: EventLog,
   writer: Writer,
   objects: PolicyObjects,
   actor: string,
+  again: boolean,
 ): Promise<Published | null> {
   const { fold, view, until } = reading(log)
   try {
@@ -90,10 +95,11 @@ async function publishOnce(
     const version = versionOfAll(versions)
     const before = fold()
     const changes = changesBetween(versionsIn(latest(before)), versions)
-    if (changes.length === 0 && before.waiting.size === 0 && before.applied?.version === version)
+    if (!again && changes.length === 0 && before.waiting.size === 0 && before.applied?.version === version)
       return { number: before.applied.number, policyVersion: policyVersionOf(before.applied), changes }
 
     const number = before.number + 1
+    const { applies } = before
     const facts = changes.map(
       ({ object, change }): PolicyFact =>
         change === 'removed'
@@ -112,8 +118,9 @@ async function publishOnce(
     )
     const after = fold()
     const held = inForce(after)
-    const ours = after.applied?.id === id && held !== null && versionOfAll(versionsIn(held)) === version
-    return ours ? { number, policyVersion: policyVersionOf(applied), changes } : null
+    const isAlone = after.applied?.id === id && after.applies === applies + 1
+    const isOurs = isAlone && held !== null && versionOfAll(versionsIn(held)) === version
+    return isOurs ? { number, policyVersion: policyVersionOf(applied), changes } : null
   } finally {
     await view.close()
   }

@@ -20,6 +20,8 @@ export type PolicyFold = {
   applied: Applied | null
   /** The highest number that any fact has. */
   number: number
+  /** How many were read, by this reader. */
+  applies: number
 }
 
 /** The latest word on an object; no part where that is that it was removed. */
@@ -29,7 +31,13 @@ type Removed = z.infer<typeof policyRemoved>
 /** `at` in Unix milliseconds, `id` of the event. */
 export type Applied = z.infer<typeof policyApplied> & { readonly at: number; readonly id: string }
 
-export const emptyFold = (): PolicyFold => ({ held: new Map(), waiting: new Map(), applied: null, number: 0 })
+export const emptyFold = (): PolicyFold => ({
+  held: new Map(),
+  waiting: new Map(),
+  applied: null,
+  number: 0,
+  applies: 0,
+})
 
 /** `unread` for who wants the facts alone: checking an object is most of what it costs to take it. */
 export type Reader = typeof partOf
@@ -55,6 +63,7 @@ export function take(
   for (const [object, held] of fold.waiting) fold.held.set(object, held)
   fold.waiting.clear()
   fold.applied = { ...fact, at, id }
+  fold.applies += 1
 }
 
 /** An object that cannot be read leaves in force what was known of it; of an agent never heard of, nothing is. */
