@@ -3,7 +3,7 @@ import type { ClickHouseClient } from '../io/clickhouse/client.ts'
 import { Fault, textOf } from '../io/fault.ts'
 import type { Consumer, EventLog, Partition, Worker } from '../io/log/port.ts'
 import type { Lost, Stored } from './keeper.ts'
-import { defaultLimits, type Lane, type Limits, openLane } from './lane.ts'
+import { type Lane, type Limits, limitsOf, openLane } from './lane.ts'
 import { openLetters } from './letters.ts'
 import { makePatience, pause } from './patience.ts'
 import { makeSlots } from './slots.ts'
@@ -69,7 +69,7 @@ export function startSink(options: SinkOptions): Sink {
         persist,
         slots,
         group: options.group ?? 'sink',
-        limits: { ...defaultLimits, ...options.limits },
+        limits: { ...limitsOf(at.topic), ...options.limits },
         onLost: lost => {
           logger.warn({ lost }, 'facts were lost: a producer numbered them and they never came')
           return options.onLost?.(lost)
