@@ -27,8 +27,9 @@ const steps = 10
 const loads: readonly { readonly name: string; readonly order: Omit<Order, 'seconds'> }[] = [
   { name: 'a call, a run', order: { shape: { closed: 32, steps: 1 } } },
   { name: `agents of ${steps} steps`, order: { model: `bench,asks=${steps - 1}`, shape: { closed: 32, steps } } },
-  // Whoever names a run by a header names it before anybody has asked its owner for money.
-  { name: 'ten at once, run by header', order: { shape: { closed: 32 } } },
+  // Whoever names a run by a header names it before anybody has asked its owner for money, and waits for that some
+  // milliseconds. At an even pace: who waits for answers would put another load on either of them.
+  { name: 'ten of a run named by header', order: { shape: { open: 500 } } },
 ]
 
 /** What budgets and breakers cost a request: two stacks that differ in nothing else, under the same load in turn. */

@@ -35,7 +35,8 @@ const knobsOf = (model: string): Knobs => ({
 
 type Prepared = {
   readonly knobs: Knobs
-  readonly whole: Buffer
+  /** No two are the same: who hears the same again and again gives a breaker cause to speak. */
+  readonly whole: (number: number) => Buffer
   readonly asking: (step: string) => Buffer
   readonly first: string
   readonly chunk: string
@@ -65,7 +66,12 @@ const prepare = (model: string): Prepared => {
     },
   }
   const said = knobs.usage === 0 ? {} : { usage }
-  const message = { role: 'assistant', content: 'word '.repeat(knobs.tokens).trimEnd(), refusal: null, annotations: [] }
+  const message = {
+    role: 'assistant',
+    content: `${'word '.repeat(knobs.tokens)}${numberAt(0)}`,
+    refusal: null,
+    annotations: [],
+  }
   const event = (choices: readonly object[], more: object = {}): string =>
     `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices, ...more })}\n\n`
   const step = (delta: object, finish_reason: string | null): string =>
@@ -76,12 +82,23 @@ const prepare = (model: string): Prepared => {
   }
   return {
     knobs,
-    whole: whole(message, 'stop'),
+    whole: numbered(whole(message, 'stop')),
     asking: step => whole(saidIn(step), 'tool_calls'),
     first: step({ role: 'assistant', content: '' }, null),
     chunk: step({ content: 'word '.repeat(knobs.chunk) }, null),
     last: step({}, 'stop'),
     usage: knobs.usage === 0 ? '' : event([], { usage }),
+  }
+}
+
+const numberAt = (n: number): string => String(n).padStart(9, '0')
+
+const numbered = (text: Buffer): ((number: number) => Buffer) => {
+  const at = text.indexOf(numberAt(0))
+  return number => {
+    const copy = Buffer.from(text)
+    copy.write(numberAt(number), at, 'latin1')
+    return copy
   }
 }
 
@@ -109,7 +126,7 @@ const answer = (body: string, response: ServerResponse): void => {
     } else if (/"stream":\s*true/.test(body)) stream(script, /"include_usage":\s*true/.test(body), response)
     else {
       const at = knobs.asks > 0 ? stepIn(body) : null
-      const whole = at !== null && at.number <= knobs.asks ? script.asking(at.step) : script.whole
+      const whole = at !== null && at.number <= knobs.asks ? script.asking(at.step) : script.whole(served)
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': whole.length })
       response.end(whole)
     }
