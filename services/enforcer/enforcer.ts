@@ -80,6 +80,7 @@ export async function startEnforcer(options: EnforcerOptions): Promise<Enforcer>
   const read = new Map<number, number>()
   let wide: WideRules | null = null
   const worker: Worker = {
+    overwritten: true,
     async assigned(at, mark) {
       if (!isAlone && at.partition === widePartition) {
         wide = await openWideRules({ ...judging, log, snapshots, policy: config })

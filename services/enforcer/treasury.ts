@@ -90,6 +90,7 @@ export function openTreasury(options: {
   }
 
   const worker: Worker = {
+    overwritten: true,
     async assigned(at) {
       const { earliest } = await log.bounds(at)
       return Math.max(earliest, stewardOf(ownerOf(at)).owner.books.ledgerNext[at.partition] ?? 0)

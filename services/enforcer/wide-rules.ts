@@ -115,7 +115,7 @@ export async function openWideRules({
     await readInOrder(log, spans, take, stop.signal)
     if (stop.signal.aborted) return
     const from = Array.from(read, ([partition, offset]) => ({ topic, partition, offset }))
-    follower = log.follow(topic, { from, onBatch: take })
+    follower = log.follow(topic, { from, overwritten: true, onBatch: take })
     await follower.ended
   }
   const ended = run()

@@ -78,7 +78,14 @@ export type LogRecord = Message & { readonly offset: number }
 /** Consecutive records of one partition, at least one. `end` is the high-water mark when they were read. */
 export type Batch = Partition & { readonly records: readonly LogRecord[]; readonly end: number }
 
-export type FollowOptions = {
+/**
+ * `overwritten`: nothing of a batch is looked at any more once `onBatch` has settled, so the next one may lie in the same
+ * memory. For whoever reads a lot and holds a lot: with memory of its own for each batch, all that is held is gone through
+ * for garbage after each 64 MB that were read.
+ */
+export type Reading = { readonly overwritten?: boolean }
+
+export type FollowOptions = Reading & {
   /** `latest`: only what is appended from now on. A list starts each named partition there, others at the earliest. */
   readonly from: 'earliest' | 'latest' | readonly (Partition & { readonly offset: number })[]
   /** Only these partitions; all, also ones to come, where it is left out. */
@@ -95,7 +102,7 @@ export type Follower = {
   close(): Promise<void>
 }
 
-export type Worker = {
+export type Worker = Reading & {
   /** A partition is now this member's; `mark` is the group's. Answers the offset to start reading at. */
   readonly assigned: (at: Partition, mark: Mark | null) => Promise<number> | number
   readonly onBatch: (batch: Batch) => Promise<void>

@@ -22,6 +22,32 @@ export function followingContract(bench: Bench): void {
       assert.deepEqual(await reading.end(), ['a', 'b', 'c', 'd', 'e'])
     })
 
+    test('whoever keeps nothing may have each batch in the memory of the one before, and is told all the same', async () => {
+      const log = bench.log()
+      const topic = await freshTopic(log)
+      const writer = await log.writer(topic.name)
+      const said = Array.from({ length: 1_500 }, (_, i) => `${i} ${'x'.repeat(i)}`)
+      const heard: string[] = []
+      const more = new Condition()
+      const follower = log.follow(topic.name, {
+        from: 'earliest',
+        overwritten: true,
+        async onBatch({ records }) {
+          await new Promise(setImmediate)
+          heard.push(...texts(records))
+          more.changed()
+        },
+      })
+      await appendAll(
+        writer,
+        said.map(text => message('k', text)),
+      )
+      await writer.flush()
+      await more.until('all of it', () => heard.length >= said.length)
+      await follower.close()
+      assert.deepEqual(heard, said)
+    })
+
     test('from the latest: only what comes', async () => {
       const log = bench.log()
       const topic = await freshTopic(log)

@@ -40,6 +40,7 @@ export function consume(
           return start
         },
         deliver: worker.onBatch,
+        overwritten: worker.overwritten,
       })
       await rounds.ended
     } finally {

@@ -33,6 +33,7 @@ export function follow(place: Place, topic: string, options: FollowOptions): Fol
     partitions: options.partitions,
     begin: start,
     deliver: options.onBatch,
+    overwritten: options.overwritten,
     looked: readers => {
       for (const [partition, end] of ends) {
         const reader = readers.find(one => one.at.partition === partition)

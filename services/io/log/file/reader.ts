@@ -30,16 +30,28 @@ export class PartitionReader {
   readonly at: Partition
   readonly #dir: string
   readonly #onFault: (fault: Fault) => void
+  /** Null: each read has memory of its own. */
+  #memory: Buffer | null
   #next: number
   #watermark: number | null = null
   #mark: Watermark | null = null
   #open: Open | null = null
 
-  constructor(at: Partition, dir: string, next: number, onFault: (fault: Fault) => void) {
+  constructor(
+    at: Partition,
+    dir: string,
+    next: number,
+    options: {
+      readonly onFault: (fault: Fault) => void
+      /** Each read overwrites what the one before has given. */
+      readonly overwritten?: boolean | undefined
+    },
+  ) {
     this.at = at
     this.#dir = dir
     this.#next = next
-    this.#onFault = onFault
+    this.#onFault = options.onFault
+    this.#memory = options.overwritten === true ? Buffer.alloc(0) : null
   }
 
   /** Everything below was delivered. */
@@ -126,7 +138,7 @@ export class PartitionReader {
     let wanted = readBytes
     for (;;) {
       const size = Math.min(wanted, limit - open.at)
-      const bytes = Buffer.allocUnsafe(size)
+      const bytes = this.#room(size)
       const read =
         size <= syncReadBytes
           ? fs.readSync(open.fd, bytes, 0, size, open.at)
@@ -147,6 +159,12 @@ export class PartitionReader {
       if (records.length > 0 || walked.done > 0 || read === 0) return records
       wanted = Math.max(wanted * 2, frameBytesNeeded(bytes, 0, read))
     }
+  }
+
+  #room(size: number): Buffer {
+    if (this.#memory === null) return Buffer.allocUnsafe(size)
+    if (this.#memory.length < size) this.#memory = Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#memory.length))
+    return this.#memory
   }
 
   #release(): void {

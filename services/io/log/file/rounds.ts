@@ -37,6 +37,7 @@ export function goRound(
     readonly deliver: (batch: Batch) => Promise<void> | void
     /** Called after each look at everything there is. */
     readonly looked?: (readers: readonly PartitionReader[]) => void
+    readonly overwritten?: boolean | undefined
   },
 ): Rounds {
   const { dir, topics } = options
@@ -56,7 +57,7 @@ export function goRound(
         const at = { topic, partition }
         const place = partitionDir(dir, at)
         if (!readers.some(reader => reader.at.topic === topic && reader.at.partition === partition)) {
-          readers.push(new PartitionReader(at, place, await options.begin(at), options.onFault))
+          readers.push(new PartitionReader(at, place, await options.begin(at), options))
         }
         if (closed) return
         bell.watch(watermarkFile(place))
