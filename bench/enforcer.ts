@@ -1,3 +1,4 @@
+import { roomForReaders } from '../services/supervisor/plan.ts'
 import { atLeast, type Figure, median, rounded } from './figures.ts'
 import type { FleetSize } from './folding/fleet.ts'
 import type { Folded, Folding } from './folding.ts'
@@ -23,7 +24,7 @@ export const enforcer: Measurement = {
     for (const what of ['events', 'ledger'] as const)
       for (const { name, ...size } of fleets) {
         // A process each: one fleet's memory must not be the other's to sweep.
-        const part = await startPart<Folding, Folded>('folding.ts', [])
+        const part = await startPart<Folding, Folded>('folding.ts', [], roomForReaders)
         try {
           const folded = await part.ask({ what, ...size, perRound: quick ? 50_000 : 200_000, rounds: quick ? 3 : 5 })
           figures.push(figureOf(`${what}: ${name}`, folded, what === 'events'))

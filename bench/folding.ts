@@ -8,7 +8,9 @@ import { topics } from '../schemas/topics.ts'
 import { nodesOf } from '../services/core/money/budget.ts'
 import { budgetsOf } from '../services/core/money/caps.ts'
 import { rulesGroup, startEnforcer } from '../services/enforcer/enforcer.ts'
-import { openSnapshots } from '../services/enforcer/snapshots.ts'
+import { rulesName } from '../services/enforcer/remembered.ts'
+import type { Shelf } from '../services/enforcer/shelf.ts'
+import { openSnapshots, type Snapshots } from '../services/enforcer/snapshots.ts'
 import { ledgerGroup } from '../services/enforcer/treasury.ts'
 import { type Config, parseConfig } from '../services/io/config/config.ts'
 import { openFileLog } from '../services/io/log/file/file.ts'
@@ -50,6 +52,7 @@ async function measure({ what, perRound, rounds, ...size }: Folding): Promise<Fo
     /** When so many records were folded, a round's are. */
     const dueAt = (round: number): number => written.records - (rounds - round) * perRound
     const marks: number[] = []
+    const kept = Promise.withResolvers<void>()
     const done = Promise.withResolvers<void>()
     let folded = 0
     const counted: EventLog = {
@@ -61,10 +64,23 @@ async function measure({ what, perRound, rounds, ...size }: Folding): Promise<Fo
             await worker.onBatch(batch)
             if (of !== group) return
             folded += batch.records.length
+            // All that is known is new then, and is kept for the first time: as after a long life only what changes is.
+            if (marks.length === 0 && folded >= dueAt(0)) await kept.promise
             while (marks.length <= rounds && folded >= dueAt(marks.length)) marks.push(cpuUs())
             if (folded >= written.records) done.resolve()
           },
         }),
+    }
+    const snapshots = openSnapshots(path.join(dir, 'enforcer'))
+    const watched: Snapshots = {
+      shelf(name, limits) {
+        const shelf = snapshots.shelf(name, limits)
+        const keep = async (...what: Parameters<Shelf['keep']>) => {
+          await shelf.keep(...what)
+          if (name === rulesName) kept.resolve() // the last of them
+        }
+        return { ...shelf, keep }
+      },
     }
     const enforcer = await startEnforcer({
       log: counted,
@@ -72,7 +88,7 @@ async function measure({ what, perRound, rounds, ...size }: Folding): Promise<Fo
       config,
       settings: { termMs: 60_000, marginMs: 5_000, keepsLease: false },
       owners: 'one',
-      snapshots: openSnapshots(path.join(dir, 'enforcer')),
+      snapshots: watched,
       logger: pino({ level: 'warn' }),
     })
     await Promise.race([done.promise, enforcer.ended])

@@ -15,8 +15,12 @@ export type Part<Command, Reply> = {
 export const startPart = async <Command extends object, Reply>(
   file: string,
   args: readonly string[],
+  execArgv: readonly string[] = [],
 ): Promise<Part<Command, Reply>> => {
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [...args], { serialization: 'advanced' })
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [...args], {
+    serialization: 'advanced',
+    execArgv: [...execArgv],
+  })
   const ready = await heard<Reply>(child, file)
   return {
     pid: child.pid ?? 0,

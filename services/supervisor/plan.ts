@@ -37,7 +37,16 @@ export function plan(
     })),
     ...(readers.length === 0
       ? []
-      : [{ name: readers.join('+'), entry, args: ['role', ...readers], env: passed, drainOrder: 1 }]),
+      : [
+          {
+            name: readers.join('+'),
+            entry,
+            args: ['role', ...readers],
+            execArgv: roomForReaders,
+            env: passed,
+            drainOrder: 1,
+          },
+        ]),
     ...(wanted.includes('warehouse')
       ? // A statement that runs holds a thread of the pool; with four of them, files could not be read any more.
         [
@@ -59,6 +68,12 @@ export function plan(
  * out from the noise of a busy machine (a tenth). With 4 it is eight MB less again.
  */
 const youngSpace = '--max-semi-space-size=8'
+
+/**
+ * More room for whoever reads the log and holds what it knows of each run and agent. With 100,000 of these to go through,
+ * the garbage of what is merely read was a third of what an event costs: 26 µs instead of 36, for 484 MB instead of 450.
+ */
+export const roomForReaders: readonly string[] = ['--max-semi-space-size=32', '--heap-growing-percent=60']
 
 type Environment = Readonly<Record<string, string | undefined>>
 
