@@ -38,13 +38,42 @@ export const guards: Measurement = {
   needs: 'stack',
   run: async ground => {
     const taken = loads.map((): Turn[] => [])
+    const firsts: Figure[] = []
     // What two equal processes differ by is not what they were given to do: more than one of each.
     for (let pair = 0; pair < (ground.quick ? 1 : 2); pair++)
       await withBoth(ground, async both => {
         for (const [i, { order }] of loads.entries()) taken[i]?.push(await inTurn(ground, both, order))
+        if (pair === 0) firsts.push(...(await firstCalls(both.on)))
       })
-    return loads.flatMap(({ name }, i) => figuresOf(name, taken[i] ?? []))
+    return [...loads.flatMap(({ name }, i) => figuresOf(name, taken[i] ?? [])), ...firsts]
   },
+}
+
+const firstsMade = 200
+
+/** The gateway lends itself what a run that it named begins with; for one that somebody else named its owner is asked. */
+async function firstCalls({ origin, headers }: Stack): Promise<readonly Figure[]> {
+  const call = async (run: string | null): Promise<number> => {
+    const begun = performance.now()
+    const body = { model: 'bench', messages: [{ role: 'user', content: `Who is ${run ?? begun}?` }], max_tokens: 1024 }
+    const answer = await fetch(`${origin}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json', ...(run === null ? {} : { 'x-sluice-run-id': run }) },
+      body: JSON.stringify(body),
+    })
+    await answer.text()
+    return performance.now() - begun
+  }
+  const ms = { own: [] as number[], told: [] as number[] }
+  for (let n = 0; n < firstsMade; n++) {
+    ms.own.push(await call(null))
+    ms.told.push(await call(`first-${n}`))
+  }
+  const note = `median of ${firstsMade}, one after the other`
+  return [
+    { name: 'first call of a run that the gateway named', value: median(ms.own), unit: 'ms', note },
+    { name: 'first call of a run that a header names', value: median(ms.told), unit: 'ms', note },
+  ]
 }
 
 type Which = 'on' | 'off'
