@@ -70,8 +70,8 @@ export function plan(
 const youngSpace = '--max-semi-space-size=8'
 
 /**
- * More room for whoever reads the log and holds what it knows of each run and agent. With 100,000 of these to go through,
- * the garbage of what is merely read was a third of what an event costs: 26 µs instead of 36, for 484 MB instead of 450.
+ * More room for whoever reads the log and holds what it knows of each run and agent: with 100,000 of these to go through,
+ * collecting the garbage of what is merely read was a quarter of what an event costs (`npm run bench -- --only enforcer`).
  */
 export const roomForReaders: readonly string[] = ['--max-semi-space-size=32', '--heap-growing-percent=60']
 

@@ -101,7 +101,8 @@ export function openLedger(options: {
     if (one === undefined) return
     unmet.delete(partition)
     const { ledgerNext, controlNext } = one.head
-    if (options.isCompacted(controlNext)) return
+    if (options.isCompacted(controlNext))
+      return leave(checkKept, `what owner ${partition} keeps: decisions that led to it were given up by compaction`)
     // Whoever was replaced may have heard more of the ledger than its follower had when that decided.
     const isBetween = (known === null || reaches(known, ledgerNext)) && reaches(ledgerNext, own.books.ledgerNext)
     if (!isBetween) return leave(checkKept, `what owner ${partition} keeps: others have gone on from elsewhere`)
