@@ -40,7 +40,7 @@ export const loop: Rule<'loop', State> = {
     const same = ids.filter((_, i) => pairs[i] === pairs.at(-1))
     return {
       line,
-      evidence: same.slice(-24),
+      evidence: same,
       data: { repeats: same.length, within: ids.length, call: step.name, kind: step.lane },
     }
   },

@@ -37,6 +37,7 @@ export type Line = { readonly at: number; readonly action: Action }
 
 export type Ruling = {
   readonly line: Line
+  /** Ids of events, the latest last; of more than `evidenceKept` the last are told. */
   readonly evidence: readonly string[]
   readonly data: Readonly<Record<string, string | number | boolean | null>>
 }
@@ -73,7 +74,7 @@ export function crossed(lines: readonly Line[], before: number, { peak: after }:
 }
 
 /** More would make an alert as long as the run. */
-const evidenceKept = 24
+export const evidenceKept = 24
 export const addEvidence = (ids: string[], id: string): void => append(ids, id, evidenceKept)
 
 /** The scope of a kind that an event belongs to; null where the event has no such thing. */

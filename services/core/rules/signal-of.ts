@@ -3,7 +3,7 @@ import type { RuleSignal } from '../../../schemas/signal.ts'
 import { signalId } from '../../../schemas/stop.ts'
 import type { Bound } from './bind.ts'
 import type { Kept } from './kept.ts'
-import type { Ruling, ScopeId } from './rule.ts'
+import { evidenceKept, type Ruling, type ScopeId } from './rule.ts'
 
 /** A ruling as it is told: who is meant, by which policy, at what cost so far. */
 export function signalOf(
@@ -26,8 +26,8 @@ export function signalOf(
     agent: event.agent,
     ...(event.team === undefined ? {} : { team: event.team }),
     // A rate may cross its line by a call that is no evidence itself: it is what made the rule speak, all the same.
-    // A copy, for the rule goes on with its own.
-    evidence: evidence.at(-1) === event.id ? [...evidence] : [...evidence.slice(-23), event.id],
+    // A copy in either case, for the rule goes on with its own.
+    evidence: (evidence.at(-1) === event.id ? evidence : [...evidence, event.id]).slice(-evidenceKept),
     policy_version: version,
     cost_nano_usd: costNanoUsd,
     data,

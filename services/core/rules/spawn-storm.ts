@@ -41,7 +41,7 @@ export const spawnStorm: Rule<'spawnStorm', State> = {
     if (line === null) return null
     const all = state.children.length >= line.at ? state.children : state.below
     const data = { children: state.children.length, descendants: state.below.length, window_ms: knobs.window }
-    return { line, evidence: all.slice(-24).map(([, , id]) => id), data }
+    return { line, evidence: all.map(([, , id]) => id), data }
   },
 }
 
