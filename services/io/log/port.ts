@@ -83,7 +83,7 @@ export type Batch = Partition & { readonly records: readonly LogRecord[]; readon
  * memory. For whoever reads a lot and holds a lot: with memory of its own for each batch, all that is held is gone through
  * for garbage after each 64 MB that were read.
  */
-export type Reading = { readonly overwritten?: boolean }
+export type Reading = { readonly overwritten?: boolean | undefined }
 
 export type FollowOptions = Reading & {
   /** `latest`: only what is appended from now on. A list starts each named partition there, others at the earliest. */

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import { promisify } from 'node:util'
 import type { Fault } from '../../fault.ts'
 import { decodeRecord, frameBytesNeeded, maxRecordBytes } from '../codec.ts'
-import type { Batch, LogRecord, Partition } from '../port.ts'
+import type { Batch, LogRecord, Partition, Reading } from '../port.ts'
 import { damaged } from './fault.ts'
 import { isMissing, listSegments, segmentFile, watermarkFile } from './place.ts'
 import { walk } from './walk.ts'
@@ -41,11 +41,7 @@ export class PartitionReader {
     at: Partition,
     dir: string,
     next: number,
-    options: {
-      readonly onFault: (fault: Fault) => void
-      /** Each read overwrites what the one before has given. */
-      readonly overwritten?: boolean | undefined
-    },
+    options: Reading & { readonly onFault: (fault: Fault) => void },
   ) {
     this.at = at
     this.#dir = dir

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Fault } from '../../fault.ts'
-import type { Batch, Partition } from '../port.ts'
+import type { Batch, Partition, Reading } from '../port.ts'
 import { Doorbell } from './doorbell.ts'
 import { listPartitions, partitionDir, topicDir, watermarkFile } from './place.ts'
 import { PartitionReader } from './reader.ts'
@@ -28,17 +28,17 @@ export type Rounds = {
  * back-pressure, and nobody has to think about two batches at once. Partitions that appear are taken in.
  */
 export function goRound(
-  options: Place & {
-    readonly topics: readonly string[]
-    /** Only these; all where it is left out. */
-    readonly partitions?: readonly number[] | undefined
-    /** The offset to read a partition from. */
-    readonly begin: (at: Partition) => Promise<number> | number
-    readonly deliver: (batch: Batch) => Promise<void> | void
-    /** Called after each look at everything there is. */
-    readonly looked?: (readers: readonly PartitionReader[]) => void
-    readonly overwritten?: boolean | undefined
-  },
+  options: Place &
+    Reading & {
+      readonly topics: readonly string[]
+      /** Only these; all where it is left out. */
+      readonly partitions?: readonly number[] | undefined
+      /** The offset to read a partition from. */
+      readonly begin: (at: Partition) => Promise<number> | number
+      readonly deliver: (batch: Batch) => Promise<void> | void
+      /** Called after each look at everything there is. */
+      readonly looked?: (readers: readonly PartitionReader[]) => void
+    },
 ): Rounds {
   const { dir, topics } = options
   const bell = new Doorbell(options)
