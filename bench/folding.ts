@@ -64,7 +64,7 @@ async function measure({ what, perRound, rounds, ...size }: Folding): Promise<Fo
             await worker.onBatch(batch)
             if (of !== group) return
             folded += batch.records.length
-            // All that is known is new then, and is kept for the first time: as after a long life only what changes is.
+            // So far all is new, and the first keep is of everything; from then on, as in a long life, of what has changed.
             if (marks.length === 0 && folded >= dueAt(0)) await kept.promise
             while (marks.length <= rounds && folded >= dueAt(marks.length)) marks.push(cpuUs())
             if (folded >= written.records) done.resolve()
